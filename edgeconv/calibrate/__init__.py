@@ -1,0 +1,1 @@
+"""Calibrate: streaming statistics of activations, and the clipping chosen from them."""

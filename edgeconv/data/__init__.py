@@ -1,0 +1,1 @@
+"""Data: folders, manifests and arrays as streams of preprocessed batches."""

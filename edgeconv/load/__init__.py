@@ -1,0 +1,1 @@
+"""Load: a zoo name or a file becomes a SourceModel."""

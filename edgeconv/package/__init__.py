@@ -1,0 +1,1 @@
+"""Package: the bundle, written aside and renamed whole."""

@@ -1,0 +1,1 @@
+"""Prepare: float-side passes on the folded weights, one a file."""

@@ -1,0 +1,1 @@
+"""Quantize: the Recipe as a file that people read, edit and commit."""

@@ -1,0 +1,1 @@
+"""Report: the verdict as a page to look at."""

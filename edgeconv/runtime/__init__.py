@@ -1,0 +1,1 @@
+"""Runtime: what ships. NumPy, Pillow and one engine; never TensorFlow."""

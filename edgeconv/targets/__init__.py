@@ -1,0 +1,1 @@
+"""Targets: the formats, each behind the same protocol."""

@@ -1,0 +1,1 @@
+"""ONNX: lower, observe, quantize, run."""

@@ -1,0 +1,1 @@
+"""TFLite: lower, observe, quantize, run."""

@@ -1,0 +1,308 @@
+"""The nouns: what one room hands to the next.
+
+All are frozen; none holds a TensorFlow object, so all cross a process
+boundary as JSON or as files. Arrays are NumPy, batch axis first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Optional, Protocol, Union
+
+import numpy.typing as npt
+
+from edgeconv.preprocess import Preprocess
+
+__all__ = [
+    "Activation",
+    "Array",
+    "Artifact",
+    "ArtifactVerdict",
+    "Batch",
+    "Dataset",
+    "FloatGraph",
+    "Format",
+    "Interval",
+    "Layer",
+    "Precision",
+    "Ranges",
+    "Recipe",
+    "SourceModel",
+    "Status",
+    "Task",
+    "TensorRange",
+    "TensorSpec",
+    "Verdict",
+    "Weights",
+]
+
+Array = npt.NDArray[Any]
+Format = Literal["tflite", "onnx"]
+Precision = Literal["fp32", "fp16", "dynamic", "int8", "int16x8"]
+Task = Literal["classification", "embedding", "regression", "raw"]
+Activation = Literal["linear", "softmax", "sigmoid"]
+Status = Literal["pass", "fail", "inconclusive"]
+Shape = tuple[Optional[int], ...]
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """One input or output of a model.
+
+    Attributes:
+        name: The tensor's name in its file.
+        shape: Axis lengths, batch first; None where the length is free.
+        dtype: NumPy name, such as ``float32`` or ``int8``.
+        scale: Size of one quantization step in real units; None for float.
+        zero_point: The integer that stands for 0.0; None for float.
+    """
+
+    name: str
+    shape: Shape
+    dtype: str
+    scale: Optional[float] = None
+    zero_point: Optional[int] = None
+
+
+@dataclass(frozen=True)
+class SourceModel:
+    """The float reference, with its head's activation taken off.
+
+    Attributes:
+        name: Safe for use as a folder name.
+        graph: Frozen GraphDef on disk: constants inside, free batch axis, the
+            final softmax or sigmoid removed (unless it was asked to stay).
+        inputs: As in the frozen graph; names without the ``:0``.
+        outputs: As in the frozen graph; the first is the one that is judged.
+        activation: What stood at the head and is now the runtime's to apply.
+        task: What the outputs mean.
+        preprocess: From picture or array to ``inputs``.
+        labels: Class names by index; empty where there are none.
+        layers: Keras layer names in topological order, for recipes and blame.
+        provenance: Zoo id or file name, SHA-256 of the weights, versions.
+    """
+
+    name: str
+    graph: Path
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    activation: Activation
+    task: Task
+    preprocess: Preprocess
+    labels: tuple[str, ...]
+    layers: tuple[str, ...]
+    provenance: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some items of a dataset, ready for the model.
+
+    Attributes:
+        x: One float32 array a model input, each [N, ...], preprocessed.
+        y: int64 [N] class indices, or None where the set has no labels.
+        ids: A name for each item (file name or ``array 17``), for messages.
+    """
+
+    x: tuple[Array, ...]
+    y: Optional[Array]
+    ids: tuple[str, ...]
+
+
+class Dataset(Protocol):
+    """A stream of preprocessed items, never wholly in memory.
+
+    Attributes:
+        name: What a person calls it (path and split).
+        fingerprint: SHA-256 over content hashes and labels, order included.
+        labelled: Whether every batch has ``y``.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def fingerprint(self) -> str: ...
+    @property
+    def labelled(self) -> bool: ...
+    def __len__(self) -> int: ...
+    def batches(self, size: int) -> Iterator[Batch]:
+        """Yield all items in order, ``size`` at a time; may be called again."""
+
+
+@dataclass(frozen=True)
+class FloatGraph:
+    """The model lowered once to one format's float form, BatchNorm folded.
+
+    Attributes:
+        format: Which Target made it.
+        path: The float model file.
+        inputs: Specs as the file has them.
+        outputs: Specs as the file has them.
+        tensor_layers: Tensor name in the file -> Keras layer name.
+    """
+
+    format: Format
+    path: Path
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    tensor_layers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One compute step of a FloatGraph, under the name that a user knows.
+
+    Attributes:
+        name: Keras layer name (the tensor's name where there is none).
+        op: Operator type in the format's own words, such as ``CONV_2D``.
+        output: Name of the tensor it writes.
+        weight: Name of its constant kernel, or "".
+        bias: Name of its constant bias, or "".
+    """
+
+    name: str
+    op: str
+    output: str
+    weight: str = ""
+    bias: str = ""
+
+
+#: Keras layer name -> (kernel, bias or None), float32, in the layout of the
+#: format-neutral Keras kernel: HWIO for convolutions, HWC1 for depthwise, IO for dense.
+Weights = Mapping[str, tuple[Array, Optional[Array]]]
+
+
+@dataclass(frozen=True)
+class TensorRange:
+    """What one activation tensor was seen to hold over the calibration set.
+
+    Attributes:
+        low: True minimum.
+        high: True maximum.
+        counts: int64 [bins] histogram over [-edge, edge], or None where no
+            calibrator needs one.
+        edge: Half-width of the histogram; a power of two times the first one,
+            so that growing it merges whole bins.
+    """
+
+    low: float
+    high: float
+    counts: Optional[Array] = None
+    edge: float = 0.0
+
+
+#: Tensor name in the FloatGraph -> what was seen there.
+Ranges = Mapping[str, TensorRange]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides how to quantize; serialisable.
+
+    Attributes:
+        precision: Of every scope that ``scopes`` doesn't name.
+        calibrator: ``minmax`` or ``percentile``.
+        percentile: Share of values kept by the percentile calibrator, in percent.
+        passes: Float-side passes, in order, by name.
+        scopes: (fnmatch pattern over Keras layer names, precision) pairs; the
+            last match wins.
+        onnx_activations: ``unsigned`` fuses on CPUs, ``signed`` suits TensorRT.
+        keep_softmax: The head's activation stays inside the model.
+    """
+
+    precision: Precision = "int8"
+    calibrator: Literal["minmax", "percentile"] = "minmax"
+    percentile: float = 99.99
+    passes: tuple[str, ...] = ("lift_channels",)
+    scopes: tuple[tuple[str, Precision], ...] = ()
+    onnx_activations: Literal["unsigned", "signed"] = "unsigned"
+    keep_softmax: bool = False
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """One model file in one format.
+
+    Attributes:
+        format: ``tflite`` or ``onnx``.
+        precision: What was asked for.
+        path: The file.
+        sha256: Of the file.
+        size_bytes: Of the file.
+        inputs: With scale and zero point where quantized.
+        outputs: With scale and zero point where quantized.
+        recipe: How it was made.
+        operators: Operator type -> count.
+        float_operators: Those of them that compute in float (all of them for fp32).
+    """
+
+    format: Format
+    precision: Precision
+    path: Path
+    sha256: str
+    size_bytes: int
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    recipe: Recipe
+    operators: Mapping[str, int]
+    float_operators: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with its uncertainty, in percentage points.
+
+    Attributes:
+        estimate: The observed value.
+        ci95: Two-sided 95% interval.
+        lower95: One-sided 95% lower bound.
+        upper95: One-sided 95% upper bound.
+    """
+
+    estimate: float
+    ci95: tuple[float, float]
+    lower95: float
+    upper95: float
+
+
+MetricValue = Union[float, Interval, None]
+
+
+@dataclass(frozen=True)
+class ArtifactVerdict:
+    """Parity of one artifact against the reference.
+
+    Attributes:
+        file: Name in the bundle.
+        format: ``tflite`` or ``onnx``.
+        precision: Of the artifact.
+        status: Against the gate.
+        equivalent: Numerically the reference: every answer equal, logits
+            within 1e-3 relative.
+        reason: One sentence: what was gated, the bound, what it came to.
+        metrics: Percent and points, never fractions; see ``verify.metrics``.
+        needed: How many more pictures would decide, where inconclusive.
+        layers: Per layer ``name`` and ``sqnr_db``, worst first; may be empty.
+    """
+
+    file: str
+    format: Format
+    precision: Precision
+    status: Status
+    equivalent: bool
+    reason: str
+    metrics: Mapping[str, MetricValue]
+    needed: Optional[int] = None
+    layers: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The verdicts of a bundle's artifacts; its status is the worst of theirs."""
+
+    status: Status
+    samples: int
+    gate: str
+    artifacts: tuple[ArtifactVerdict, ...]

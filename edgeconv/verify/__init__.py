@@ -1,0 +1,1 @@
+"""Verify: paired metrics, their intervals, and the gate."""
