@@ -1,0 +1,17 @@
+"""Fixtures that more than one test module needs."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real models and pictures; the test skips where it is absent."""
+    folder = Path(os.environ.get("EDGECONV_DATA", ROOT.parent / "shared" / "data"))
+    if not (folder / "SHA256SUMS").is_file():
+        pytest.skip(f"needs the real models and pictures of EDGECONV_DATA (looked in {folder})")
+    return folder.resolve()
