@@ -1,0 +1,171 @@
+"""From a traced TensorFlow function to a frozen graph with names that users know.
+
+Runs in the workshop. One trace serves all: the live function gives the
+reference answers, and its frozen form is what the formats are lowered from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgeconv.errors import RefusedInput
+from edgeconv.types import Activation
+
+__all__ = ["freeze", "name_scopes", "rename_scopes", "split_head"]
+
+_HEADS: Mapping[str, Activation] = {"Softmax": "softmax", "Sigmoid": "sigmoid"}
+
+
+def split_head(graph: Any, output: Any) -> tuple[Any, Activation]:
+    """Find the tensor before the final softmax or sigmoid.
+
+    int8 softmax has the fixed scale 1/256, which flattens 1,000 classes, so
+    classifiers are converted up to their logits and the runtime applies the head.
+
+    Args:
+        graph: The FuncGraph that ``output`` lies in.
+        output: Symbolic output tensor.
+
+    Returns:
+        The tensor to end at, and the activation that was taken off
+        (``linear`` where there is none; then the tensor is ``output``).
+    """
+    tensor = output
+    while tensor.op.type == "Identity":
+        tensor = tensor.op.inputs[0]
+    head = _HEADS.get(tensor.op.type)
+    if head is None:
+        return output, "linear"
+    return tensor.op.inputs[0], head
+
+
+def name_scopes(model: Any, trace: Callable[[], Any]) -> tuple[Any, dict[str, str]]:
+    """Run ``trace`` and learn which graph name scope belongs to which layer.
+
+    Keras opens a scope per call, made unique by TensorFlow (``conv_1_2`` may be
+    the layer ``conv`` or ``conv_1``), so only watching the calls tells.
+
+    Args:
+        model: Keras model or layer.
+        trace: Traces ``model`` into a graph.
+
+    Returns:
+        What ``trace`` returned, and graph scope -> layer path (``inner/conv``).
+    """
+    import tensorflow as tf
+
+    scopes: dict[str, str] = {}
+    calls: dict[str, int] = {}
+    wrapped = []
+
+    def watch(layer: Any, path: str) -> None:
+        original = layer.call
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            scope = tf.get_current_name_scope()
+            if scope and scope not in scopes:
+                calls[path] = calls.get(path, 0) + 1
+                # A layer that is shared is called more than once.
+                scopes[scope] = path if calls[path] == 1 else f"{path}/call{calls[path]}"
+            return original(*args, **kwargs)
+
+        object.__setattr__(layer, "call", call)
+        wrapped.append(layer)
+
+    for layer, path in _walk(model, ""):
+        watch(layer, path)
+    try:
+        return trace(), scopes
+    finally:
+        for layer in wrapped:
+            object.__delattr__(layer, "call")
+
+
+def _walk(layer: Any, prefix: str) -> Iterable[tuple[Any, str]]:
+    seen: set[int] = set()
+    for child in layer._flatten_layers(include_self=False, recursive=False):
+        if id(child) in seen:
+            continue
+        seen.add(id(child))
+        path = f"{prefix}{child.name}"
+        yield child, path
+        yield from _walk(child, f"{path}/")
+
+
+def freeze(function: Any) -> Any:
+    """A concrete function's GraphDef with its variables as constants."""
+    from tensorflow.python.framework.convert_to_constants import (
+        convert_variables_to_constants_v2,
+    )
+
+    return convert_variables_to_constants_v2(function).graph.as_graph_def()
+
+
+def rename_scopes(
+    graph_def: Any, scopes: Mapping[str, str], exact: Mapping[str, str]
+) -> Mapping[str, str]:
+    """Rename a GraphDef's nodes in place so that paths begin with layer paths.
+
+    Args:
+        graph_def: Frozen graph.
+        scopes: Graph scope -> layer path.
+        exact: Node name -> new name, for inputs and outputs.
+
+    Returns:
+        Old node name -> new node name.
+    """
+    taken = set(exact.values())
+    renamed: dict[str, str] = dict(exact)
+    for node in graph_def.node:
+        if node.name in exact:
+            continue
+        name = _rename(node.name, scopes)
+        while name in taken:
+            name += "_"
+        taken.add(name)
+        renamed[node.name] = name
+    for node in graph_def.node:
+        node.name = renamed[node.name]
+        for i, wire in enumerate(node.input):
+            control = "^" if wire.startswith("^") else ""
+            base, colon, port = wire.removeprefix("^").partition(":")
+            node.input[i] = f"{control}{renamed[base]}{colon}{port}"
+    return renamed
+
+
+def _rename(name: str, scopes: Mapping[str, str]) -> str:
+    parts = name.split("/")
+    for end in range(len(parts) - 1, 0, -1):
+        layer = scopes.get("/".join(parts[:end]))
+        if layer is not None:
+            return "/".join([layer, *parts[end:]])
+    return name
+
+
+def refuse_non_finite(graph_def: Any) -> None:
+    """Refuse a graph that holds NaN or infinite weights.
+
+    Raises:
+        RefusedInput: Names the first such constant.
+    """
+    import tensorflow as tf
+
+    for node in graph_def.node:
+        if node.op != "Const" or node.attr["dtype"].type not in (1, 2, 14, 19):
+            continue
+        value = tf.make_ndarray(node.attr["value"].tensor).astype(np.float32)
+        # Keras masks attention with infinities; a kernel has more than one element.
+        if value.size > 1 and not np.isfinite(value).all():
+            raise RefusedInput(
+                f"The weights of {node.name.rsplit('/', 2)[0]!r} hold NaN or infinity.",
+                "Train the model again or load an earlier checkpoint.",
+            )
+
+
+def write_graph(graph_def: Any, path: Path) -> None:
+    """Write ``graph_def`` with a stable byte order."""
+    path.write_bytes(graph_def.SerializeToString(deterministic=True))
