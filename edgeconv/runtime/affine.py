@@ -1,0 +1,59 @@
+"""q = clip(round(x / scale) + zero_point);  x = (q - zero_point) * scale.
+
+The affine map between real values and the integers of a quantized tensor, in
+float32 and with halves rounded to even, as XNNPACK and ONNX's QuantizeLinear
+compute it inside a model.
+
+Source: Jacob et al., "Quantization and Training of Neural Networks for
+Efficient Integer-Arithmetic-Only Inference", CVPR 2018, equation 1.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgeconv.types import Array, TensorSpec
+
+__all__ = ["dequantize", "quantize"]
+
+
+def quantize(x: Array, spec: TensorSpec) -> Array:
+    """Real values in the file's own dtype.
+
+    Args:
+        x: float32 [...].
+        spec: The tensor; without a scale the values are only cast.
+
+    Returns:
+        An array of ``spec.dtype`` and the shape of ``x``; what lies outside the
+        range of an integer dtype is clipped to it.
+    """
+    dtype = np.dtype(spec.dtype)
+    if spec.scale is None:
+        if dtype.kind not in "iu":
+            return x.astype(dtype, copy=False)
+        steps = np.rint(x)
+    else:
+        steps = np.rint(x / np.float32(spec.scale))
+        if spec.zero_point:
+            steps += np.float32(spec.zero_point)
+    limits = np.iinfo(dtype)
+    return np.clip(steps, limits.min, limits.max).astype(dtype)
+
+
+def dequantize(q: Array, spec: TensorSpec) -> Array:
+    """What the engine returned, as real values.
+
+    Args:
+        q: Of ``spec.dtype``, any shape.
+        spec: The tensor; without a scale the values are only cast.
+
+    Returns:
+        float32, the shape of ``q``.
+    """
+    x = q.astype(np.float32)
+    if spec.scale is not None:
+        if spec.zero_point:
+            x -= np.float32(spec.zero_point)
+        x *= np.float32(spec.scale)
+    return x

@@ -1,0 +1,223 @@
+"""The engines that run a model file, behind one door: ``open_model``.
+
+Files are opened from bytes, never from a path: LiteRT's path loader was killed
+by a signal on 137 of 500 bit-flipped files, the same bytes through the
+interpreter never. ``tensorflow.lite`` is no engine here: importing TensorFlow
+takes seconds and gigabytes, and ai-edge-litert has wheels wherever it has.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Optional, Union
+
+import numpy as np
+
+from edgeconv.errors import MissingDependency, RefusedInput, Unsupported, UsageError
+from edgeconv.runtime.affine import dequantize, quantize
+from edgeconv.runtime.matching import first_line
+from edgeconv.runtime.onnx_file import OnnxFile
+from edgeconv.runtime.quiet import quiet_stderr
+from edgeconv.runtime.tflite_file import TfliteFile
+from edgeconv.types import Array, TensorSpec
+
+__all__ = ["ENGINES", "Engine", "Model", "installed_engines", "open_model"]
+
+
+class Engine(NamedTuple):
+    """Where an engine comes from and what it opens."""
+
+    format: str
+    module: str
+    package: str
+    extra: str
+
+
+#: In the order in which they are tried.
+ENGINES = {
+    "litert": Engine("tflite", "ai_edge_litert.interpreter", "ai-edge-litert", "litert"),
+    "tflite-runtime": Engine(
+        "tflite", "tflite_runtime.interpreter", "tflite-runtime", "tflite-runtime"
+    ),
+    "onnxruntime": Engine("onnx", "onnxruntime", "onnxruntime", "onnx"),
+}
+
+_TITLES = {"tflite": "TFLite", "onnx": "ONNX"}
+
+
+def installed_engines(format: Optional[str] = None) -> list[str]:
+    """Names of the engines that are there, best first, without importing them.
+
+    Args:
+        format: Only those that open ``tflite`` or ``onnx``.
+    """
+    return [
+        name
+        for name, engine in ENGINES.items()
+        if format in (None, engine.format) and _is_there(engine)
+    ]
+
+
+class Model:
+    """An open model file: real values in, real values out.
+
+    Safe to call from several threads; a TFLite model answers them in turn.
+
+    Attributes:
+        engine: Name of the engine, a key of ``ENGINES``.
+        inputs: Specs in the order in which arrays are passed.
+        outputs: Specs in the order in which arrays come back.
+        raw: Arrays [N, ...] in the file's own dtypes -> the same, at the
+            cost of the bare engine.
+    """
+
+    def __init__(
+        self,
+        engine: str,
+        library: Any,
+        file: Union[TfliteFile, OnnxFile],
+    ) -> None:
+        self.engine = engine
+        self.inputs = file.inputs
+        self.outputs = file.outputs
+        self.raw = file.run
+        self._library = library
+
+    @property
+    def version(self) -> str:
+        """The engine's version, such as ``2.3.0``."""
+        found = getattr(self._library, "__version__", None)
+        if found is None:
+            from importlib import metadata  # 40 ms that most runs don't need
+
+            found = metadata.version(ENGINES[self.engine].package)
+        return str(found)
+
+    def __call__(self, *x: Array) -> tuple[Array, ...]:
+        """Run on real values.
+
+        Args:
+            x: One float array an input, each [N, ...], preprocessed.
+
+        Returns:
+            One float32 array an output, each [N, ...].
+
+        Raises:
+            UsageError: The number of arrays or a shape is wrong.
+            RefusedInput: A value is NaN or infinite.
+        """
+        if len(x) != len(self.inputs):
+            raise UsageError(f"The model takes {len(self.inputs)} inputs, not {len(x)}.")
+        ready = [quantize(_checked(a, spec), spec) for a, spec in zip(x, self.inputs)]
+        if len({len(a) for a in ready}) != 1:
+            raise UsageError("The inputs hold different numbers of items.")
+        results = self.raw(*ready)
+        return tuple(dequantize(q, spec) for q, spec in zip(results, self.outputs))
+
+
+def _checked(x: Array, spec: TensorSpec) -> Array:
+    wanted, found = spec.shape[1:], x.shape[1:]
+    fits = len(wanted) == len(found) and all(n is None or n == m for n, m in zip(wanted, found))
+    if x.ndim == 0 or not fits:
+        axes = ", ".join("any" if n is None else str(n) for n in ("N", *wanted))
+        raise UsageError(f"The input {spec.name!r} takes [{axes}], not {list(x.shape)}.")
+    if x.dtype.kind not in "fiu":
+        raise UsageError(f"The input {spec.name!r} takes numbers, not {x.dtype}.")
+    if x.dtype.kind == "f" and not np.isfinite(x).all():
+        raise RefusedInput(f"The input {spec.name!r} holds NaN or infinite values.")
+    return x.astype(np.float32, copy=False)
+
+
+def open_model(
+    data: bytes,
+    format: str,
+    inputs: Sequence[TensorSpec] = (),
+    outputs: Sequence[TensorSpec] = (),
+    engine: Optional[str] = None,
+    threads: int = 1,
+) -> Model:
+    """Open a model file's bytes with an engine that is installed.
+
+    Args:
+        data: The whole file.
+        format: ``tflite`` or ``onnx``.
+        inputs: Matched to the file by name, or by order where the names differ;
+            none at all takes the file's own.
+        outputs: Likewise.
+        engine: A key of ``ENGINES``; None takes the first that is installed and loads.
+        threads: Of one inference.
+
+    Raises:
+        UsageError: No such engine.
+        MissingDependency: No engine for this format is installed.
+        Unsupported: The engine can't open the format, or lacks an operator.
+        RefusedInput: The file is corrupt, or not what the specs say.
+    """
+    name, library = _engine_for(format, engine)
+    opener = TfliteFile if format == "tflite" else OnnxFile
+    file = opener(data, library, tuple(inputs), tuple(outputs), threads)
+    return Model(name, library, file)
+
+
+def _engine_for(format: str, name: Optional[str]) -> tuple[str, Any]:
+    if name is None:
+        return _first_that_loads(format)
+    if name not in ENGINES:
+        raise UsageError(f"There is no engine {name!r}.", f"Choose one of: {', '.join(ENGINES)}.")
+    if ENGINES[name].format != format:
+        raise Unsupported(
+            f"{name} opens {_TITLES[ENGINES[name].format]} files, not {_TITLES[format]}.",
+            _how_to_install(format),
+        )
+    return name, _load(name)
+
+
+def _first_that_loads(format: str) -> tuple[str, Any]:
+    failure: Optional[MissingDependency] = None
+    for name in installed_engines(format):
+        try:
+            return name, _load(name)
+        except MissingDependency as error:
+            failure = failure or error
+    if failure is not None:
+        raise failure
+    others = installed_engines()
+    if others:
+        raise Unsupported(
+            f"The only engine installed, {others[0]}, can't open {_TITLES[format]} files.",
+            _how_to_install(format),
+        )
+    raise MissingDependency(
+        f"No engine for {_TITLES[format]} files is installed.", _how_to_install(format)
+    )
+
+
+def _is_there(engine: Engine) -> bool:
+    return importlib.util.find_spec(engine.module.partition(".")[0]) is not None
+
+
+def _load(name: str) -> Any:
+    engine = ENGINES[name]
+    if not _is_there(engine):
+        raise MissingDependency(
+            f"The engine {name} is not installed.", f"pip install edgeconv[{engine.extra}]"
+        )
+    try:
+        with quiet_stderr():
+            return importlib.import_module(engine.module)
+    except ImportError as error:
+        raise MissingDependency(
+            f"The engine {name} is installed but doesn't load: {first_line(error)}",
+            "tflite-runtime's wheels need NumPy 1.x: pip install 'numpy<2'"
+            if name == "tflite-runtime" and not np.__version__.startswith("1.")
+            else f"Install it again: pip install edgeconv[{engine.extra}]",
+        ) from error
+
+
+def _how_to_install(format: str) -> str:
+    names = [engine for engine in ENGINES.values() if engine.format == format]
+    return "Install one: " + " or ".join(
+        f"pip install {e.package} (edgeconv[{e.extra}])" for e in names
+    )
