@@ -1,5 +1,142 @@
-"""The command line: one module a command."""
+"""The command line: one module a command; this one finds it and reports errors.
+
+A command's module has ``HELP`` (one line), ``configure(parser)`` and
+``run(args, console) -> exit code``. Results go to stdout, everything else to
+stderr; with ``--json`` stdout holds exactly one object, also on failure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from typing import NoReturn
+
+from edgeconv import __version__
+from edgeconv.errors import EdgeconvError, InternalError, UsageError
+
+__all__ = ["COMMANDS", "main"]
+
+#: Command -> what it does. Its module is ``edgeconv.cli.NAME``, imported when it is asked for.
+COMMANDS = {
+    "export": "convert, quantize, verify and pack a Keras model",
+    "run": "classify pictures with a bundle, without TensorFlow",
+    "inspect": "show what is in a bundle or a model file",
+    "models": "list the zoo: every model of keras.applications",
+    "demo": "train a small model, export it and run it; needs no download",
+    "doctor": "check this machine's packages and engines",
+}
+
+_INTERRUPTED = 130
 
 
-def main() -> int:
-    return 0
+class _Parser(argparse.ArgumentParser):
+    """argparse, with its errors as ours."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{self.prog}: {message}.", f"Run '{self.prog} --help'.")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: Arguments after the program's name; those of the process by default.
+
+    Returns:
+        The exit code: 0 done, 1 parity lost, 2 usage, 3 refused input,
+        4 unsupported, 5 something optional is missing, 6 disk or network,
+        70 our bug, 130 interrupted.
+    """
+    arguments = sys.argv[1:] if argv is None else argv
+    as_json = "--json" in arguments
+    debug = "--debug" in arguments
+    from edgeconv.cli.console import Console
+
+    console = Console(as_json=as_json, debug=debug)
+    try:
+        return _dispatch(arguments, console)
+    except SystemExit as stop:  # argparse leaves this way after --help
+        return int(stop.code or 0)
+    except KeyboardInterrupt:
+        console.fail("interrupted", "Interrupted; nothing was written.", "")
+        return _INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
+    except EdgeconvError as error:
+        console.fail(error.code, error.message, error.hint, error)
+        return error.exit_code
+    except OSError as error:
+        text = f"{error.strerror or error}: {error.filename}" if error.filename else str(error)
+        console.fail("host", f"The disk or the system refused: {text}.", "", error)
+        return 6
+    except MemoryError as error:
+        console.fail("host", "Memory ran out.", "Use a larger machine.", error)
+        return 6
+    except Exception as error:
+        bug = InternalError(
+            f"edgeconv failed: {type(error).__name__}: {str(error).splitlines()[0][:200]}"
+            if str(error)
+            else f"edgeconv failed: {type(error).__name__}"
+        )
+        hint = "This is a bug; run again with --debug and report the traceback."
+        console.fail(bug.code, bug.message, hint, error)
+        return bug.exit_code
+    finally:
+        console.close()
+
+
+def _dispatch(arguments: list[str], console: object) -> int:
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(_overview())
+        return 0 if arguments else 2
+    if arguments[0] == "--version":
+        print(f"edgeconv {__version__}")
+        return 0
+    name = arguments[0]
+    if name not in COMMANDS:
+        raise _unknown(name)
+    module = importlib.import_module(f"edgeconv.cli.{name}")
+    parser = _Parser(
+        prog=f"edgeconv {name}",
+        description=module.HELP,
+        epilog=getattr(module, "EPILOG", None),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    module.configure(parser)
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    parser.add_argument("--debug", action="store_true", help="tracebacks and third-party logs")
+    args = parser.parse_args(arguments[1:])
+    code: int = module.run(args, console)
+    return code
+
+
+def _unknown(name: str) -> UsageError:
+    import difflib
+
+    close = difflib.get_close_matches(name, COMMANDS, 1)
+    hint = f"Did you mean '{close[0]}'?" if close else "Run 'edgeconv --help'."
+    return UsageError(f"There is no command {name!r}.", hint)
+
+
+def _overview() -> str:
+    width = max(map(len, COMMANDS)) + 2
+    lines = [f"  {name:<{width}}{text}" for name, text in COMMANDS.items()]
+    return "\n".join(
+        [
+            "edgeconv: Keras models onto edge devices, with proof that they still work there.",
+            "",
+            "usage: edgeconv COMMAND [options]",
+            "",
+            *lines,
+            "",
+            "The main job:",
+            "  edgeconv export mobilenetv2 --int8",
+            "  edgeconv run mobilenetv2-int8 cat.jpg",
+            "",
+            "edgeconv COMMAND --help explains each; edgeconv --version tells the version.",
+        ]
+    )

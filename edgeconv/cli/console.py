@@ -1,0 +1,156 @@
+"""What a person sees: a line a room on stderr, the result on stdout, no noise.
+
+Libraries print from C++ to the process's file descriptors, past anything that
+Python can intercept. A command that runs them calls ``quiet()``: from then on
+descriptors 1 and 2 lead to a log, and only this console reaches the terminal.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import tempfile
+import time
+import traceback
+from typing import IO, TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console as RichConsole
+    from rich.progress import Progress as RichProgress
+    from rich.progress import TaskID
+
+__all__ = ["Console"]
+
+
+class Console:
+    """The terminal, as ``edgeconv.progress.Progress`` and as the place of results.
+
+    Args:
+        as_json: Results and errors as one JSON object on stdout.
+        debug: Show tracebacks; let libraries print.
+    """
+
+    def __init__(self, *, as_json: bool = False, debug: bool = False) -> None:
+        self.as_json = as_json
+        self.debug = debug
+        self._out: IO[str] = sys.stdout
+        self._err: IO[str] = sys.stderr
+        self._saved: tuple[int, int] | None = None
+        self._bar: RichProgress | None = None
+        self._task: TaskID | None = None
+        self._title = ""
+        self._started = 0.0
+
+    def quiet(self) -> None:
+        """Send what libraries print to a log; keep the terminal for ourselves."""
+        if self.debug or self._saved is not None:
+            return
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self._saved = (os.dup(1), os.dup(2))
+        self._out = os.fdopen(os.dup(1), "w", encoding="utf-8", errors="replace")
+        self._err = os.fdopen(os.dup(2), "w", encoding="utf-8", errors="replace")
+        log = tempfile.TemporaryFile()
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+
+    def close(self) -> None:
+        """End the current stage and give the descriptors back."""
+        self._end_stage(done=False)
+        if self._saved is not None:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            for target, saved in zip((1, 2), self._saved, strict=True):
+                os.dup2(saved, target)
+                os.close(saved)
+            self._saved = None
+            for stream in (self._out, self._err):
+                with contextlib.suppress(BrokenPipeError):
+                    stream.close()
+            self._out, self._err = sys.stdout, sys.stderr
+
+    # The Progress protocol.
+
+    def stage(self, title: str, total: int | None = None) -> None:
+        """Begin a stage; the one before is done."""
+        self._end_stage(done=True)
+        self._title, self._started = title, time.monotonic()
+        if self._err.isatty():
+            from rich import progress
+
+            self._bar = progress.Progress(
+                progress.SpinnerColumn(finished_text="[green]✓"),
+                progress.TextColumn("{task.description:<34}"),
+                progress.BarColumn(bar_width=24),
+                progress.MofNCompleteColumn() if total else progress.TextColumn(""),
+                progress.TimeElapsedColumn(),
+                console=self._rich(self._err),
+                transient=True,
+            )
+            self._bar.start()
+            self._task = self._bar.add_task(title, total=total)
+
+    def advance(self, steps: int = 1) -> None:
+        """Move the bar."""
+        if self._bar is not None and self._task is not None:
+            self._bar.advance(self._task, steps)
+
+    def note(self, text: str) -> None:
+        """A line that a person should read."""
+        if self._bar is not None:
+            self._bar.console.print(f"  ! {text}", markup=False, highlight=False)
+        else:
+            print(f"  ! {text}", file=self._err, flush=True)
+
+    def _end_stage(self, *, done: bool) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+        if self._title and done:
+            seconds = time.monotonic() - self._started
+            print(f"  ✓ {self._title:<44} {seconds:6.1f} s", file=self._err, flush=True)
+        self._title = ""
+
+    def done(self) -> None:
+        """The last stage is done; results may follow."""
+        self._end_stage(done=True)
+
+    # Results.
+
+    def result(self, value: dict[str, Any]) -> None:
+        """Print the command's one JSON object."""
+        print(json.dumps(value, indent=2, ensure_ascii=False), file=self._out, flush=True)
+
+    def print(self, *items: Any) -> None:
+        """Print a result for people: text or anything that rich renders."""
+        if all(isinstance(item, str) for item in items):
+            print(*items, file=self._out, flush=True)
+        else:
+            self._rich(self._out).print(*items)
+
+    def fail(self, code: str, message: str, hint: str, error: BaseException | None = None) -> None:
+        """Report an error: one line for the cause, one for the remedy."""
+        self._end_stage(done=False)
+        if self.debug and error is not None:
+            traceback.print_exception(error, file=self._err)
+        message, hint = _one_line(message), _one_line(hint)
+        if self.as_json:
+            problem = {"code": code, "message": message, "hint": hint}
+            self.result({"schema_version": 1, "error": problem})
+        print(f"edgeconv: {message}", file=self._err)
+        if hint:
+            print(f"  {hint}", file=self._err)
+        self._err.flush()
+
+    def _rich(self, stream: IO[str]) -> RichConsole:
+        from rich.console import Console as RichConsole
+
+        # A pipe has no width; a table that is cut is worse than a wide one.
+        return RichConsole(file=stream, width=None if stream.isatty() else 120, highlight=False)
+
+
+def _one_line(text: str) -> str:
+    """No newline or control character of a hostile name reaches the terminal."""
+    return "".join(c if c.isprintable() else " " for c in text)
