@@ -116,6 +116,11 @@ class Workshop:
                 raise error
         raise self._death(function)
 
+    @property
+    def alive(self) -> bool:
+        """Whether the child still runs."""
+        return self._process.poll() is None
+
     def _death(self, function: str) -> errors.EdgeconvError:
         code = self._process.wait()
         if code == -signal.SIGKILL:

@@ -15,6 +15,7 @@ import numpy as np
 
 from edgeconv.errors import RefusedInput, Unsupported, UsageError
 from edgeconv.load import graph as graphs
+from edgeconv.load.hdf5 import check_hdf5, check_keras_weights
 from edgeconv.progress import Progress
 
 __all__ = ["open_file", "open_saved_model", "open_zoo", "predict"]
@@ -36,6 +37,10 @@ def open_file(
     """Open a ``.keras`` or ``.h5`` file, and trace and freeze it into ``out``."""
     import keras
 
+    if path.endswith(".keras"):
+        check_keras_weights(Path(path))
+    else:
+        check_hdf5(Path(path), trust=trust)
     if custom:
         sys.path.insert(0, str(Path.cwd()))
         importlib.import_module(custom)
@@ -66,6 +71,8 @@ def open_zoo(
     """Build a model of keras.applications, load its weights, trace and freeze it."""
     import keras
 
+    if weights is not None:
+        check_keras_weights(Path(weights))
     keras.utils.set_random_seed(seed)
     build = getattr(keras.applications, constructor)
     model = build(weights=None, input_shape=(size, size, 3), classes=classes, name=constructor)
@@ -202,7 +209,7 @@ def _fixed_spec(tensor: Any, name: str, input_size: int | None) -> Any:
 
 
 def _safe(name: str) -> str:
-    text = "".join(c if c.isalnum() and c.isascii() or c == "_" else "_" for c in name)
+    text = "".join(c if (c.isalnum() and c.isascii()) or c == "_" else "_" for c in name)
     return text.lstrip("_") or "input"
 
 

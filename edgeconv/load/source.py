@@ -1,0 +1,282 @@
+"""A zoo name or a file becomes a SourceModel: the parent's side of loading."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tomllib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from edgeconv.errors import InternalError, RefusedInput, UsageError
+from edgeconv.load import zoo
+from edgeconv.load.guard import check_source
+from edgeconv.load.imagenet import imagenet_labels
+from edgeconv.load.labels import read_labels
+from edgeconv.load.weights import find_weights
+from edgeconv.preprocess import Preprocess
+from edgeconv.progress import Progress
+from edgeconv.types import SourceModel, Task, TensorSpec
+from edgeconv.workshop import Workshop
+
+__all__ = ["LoadRequest", "load"]
+
+_IMAGENET_CLASSES = 1000
+
+
+@dataclass(frozen=True)
+class LoadRequest:
+    """What to load, as the command line has it.
+
+    Attributes:
+        model: Zoo name or path.
+        weights: For zoo names: ``imagenet``, ``none`` (seeded random) or a file.
+        preprocess: Zoo name, plain preset, or TOML file; None to take the zoo's own.
+        labels: File of class names, or None.
+        input_size: Rows and columns for a free input, or None.
+        task: What the outputs mean; None to tell from the model.
+        keep_softmax: The head's activation stays in the model.
+        trust: The user vouches for code in the file.
+        custom: Module to import before loading; needs ``trust``.
+        seed: Of random weights.
+    """
+
+    model: str
+    weights: str | None = None
+    preprocess: str | None = None
+    labels: Path | None = None
+    input_size: int | None = None
+    task: Task | None = None
+    keep_softmax: bool = False
+    trust: bool = False
+    custom: str | None = None
+    seed: int = 0
+
+
+def check(request: LoadRequest) -> None:
+    """Find what is wrong with a request before TensorFlow is started.
+
+    Raises:
+        EdgeconvError: The same that ``load`` would raise for it.
+    """
+    if request.custom and not request.trust:
+        raise UsageError(
+            f"--custom {request.custom} runs that module's code.",
+            "Add --trust if you wrote it.",
+        )
+    if _is_path(request.model):
+        check_source(Path(request.model), trust=request.trust)
+        if request.weights is not None:
+            raise UsageError(
+                "--weights goes with a zoo name; a model file has its own.",
+                "Leave --weights out, or give the zoo name as MODEL.",
+            )
+    else:
+        zoo.find(request.model)
+    if request.labels is not None:
+        read_labels(request.labels)
+
+
+def load(request: LoadRequest, workshop: Workshop, folder: Path, progress: Progress) -> SourceModel:
+    """Open the model in the workshop and describe it.
+
+    Args:
+        request: What to load.
+        workshop: The TensorFlow process; keeps the live model for ``predict``.
+        folder: Scratch folder; receives the frozen graph.
+        progress: Told about downloads and guesses.
+
+    Returns:
+        The float reference.
+
+    Raises:
+        UsageError: No such model, or its preprocessing is unknown.
+        RefusedInput: The file is unsafe or corrupt.
+        HostFailure: Weights are neither on disk nor to be had.
+    """
+    check(request)
+    frozen = folder / "source.pb"
+    opened = _Opener(request, workshop, frozen, progress)
+    info, model, provenance = opened.file() if _is_path(request.model) else opened.zoo()
+    inputs, outputs = _specs(info["inputs"]), _specs(info["outputs"])
+    name = model.name if model is not None else _safe_name(Path(request.model))
+    preprocess = _preprocess(request, model, inputs[0])
+    labels = _labels(request, preprocess, outputs[0], progress)
+    return SourceModel(
+        name=name,
+        graph=frozen,
+        inputs=inputs,
+        outputs=outputs,
+        activation=info["activation"],
+        task=request.task or _task(info["activation"], labels),
+        preprocess=preprocess,
+        labels=labels,
+        layers=tuple(info["layers"]),
+        provenance={**provenance, "parameters": info["parameters"]},
+    )
+
+
+class _Opener:
+    """The two ways to open a model; each returns (info, zoo entry or None, provenance)."""
+
+    def __init__(
+        self, request: LoadRequest, workshop: Workshop, frozen: Path, progress: Progress
+    ) -> None:
+        self._request, self._workshop = request, workshop
+        self._frozen, self._progress = frozen, progress
+
+    def file(self) -> tuple[dict[str, Any], zoo.ZooModel | None, dict[str, Any]]:
+        request, path = self._request, Path(self._request.model).resolve()
+        arguments: dict[str, Any] = {"path": str(path), "out": str(self._frozen)}
+        arguments["keep_head"] = request.keep_softmax
+        kind = check_source(path, trust=request.trust)
+        if kind == "saved_model":
+            function = "edgeconv.load.child:open_saved_model"
+        else:
+            function = "edgeconv.load.child:open_file"
+            arguments |= {"input_size": request.input_size, "trust": request.trust}
+            arguments["custom"] = request.custom
+        info = self._call(function, path.name, **arguments)
+        return info, None, {"file": path.name, "sha256": _sha256(path)}
+
+    def zoo(self) -> tuple[dict[str, Any], zoo.ZooModel | None, dict[str, Any]]:
+        request = self._request
+        model = zoo.find(request.model)
+        weights = self._weights(model)
+        info = self._call(
+            "edgeconv.load.child:open_zoo",
+            weights.name if weights else model.name,
+            constructor=model.constructor,
+            size=request.input_size or model.input_size,
+            classes=_IMAGENET_CLASSES,
+            weights=str(weights) if weights else None,
+            seed=request.seed,
+            out=str(self._frozen),
+            keep_head=request.keep_softmax,
+        )
+        origin: dict[str, Any] = {"zoo": model.name}
+        if weights is None:
+            origin |= {"weights": "random", "seed": request.seed}
+            self._progress.note("weights are random (--weights none): answers mean nothing")
+        else:
+            origin |= {"weights": weights.name, "sha256": _sha256(weights)}
+        return info, model, origin
+
+    def _weights(self, model: zoo.ZooModel) -> Path | None:
+        wanted = self._request.weights or "imagenet"
+        if wanted == "none":
+            return None
+        if wanted == "imagenet":
+            return find_weights(model, progress=self._progress)
+        path = Path(wanted)
+        if not path.is_file():
+            raise UsageError(
+                f"There is no weights file {wanted!r}.", "Give a file, 'imagenet' or 'none'."
+            )
+        return path.resolve()
+
+    def _call(self, function: str, name: str, **arguments: Any) -> dict[str, Any]:
+        try:
+            info: dict[str, Any] = self._workshop.call(function, self._progress, **arguments)
+        except InternalError as error:
+            if not self._workshop.alive:
+                raise RefusedInput(
+                    f"{name} crashed the loader; it is most likely corrupt.",
+                    "Copy it again or save the model again.",
+                ) from error
+            raise
+        return info
+
+
+def _is_path(model: str) -> bool:
+    """A zoo name has neither a separator nor a suffix; an existing path wins."""
+    path = Path(model)
+    return path.exists() or path.suffix in (".keras", ".h5", ".hdf5", ".pb") or "/" in model
+
+
+def _specs(items: list[dict[str, Any]]) -> tuple[TensorSpec, ...]:
+    return tuple(TensorSpec(i["name"], tuple(i["shape"]), i["dtype"]) for i in items)
+
+
+def _safe_name(path: Path) -> str:
+    stem = path.name if path.is_dir() else path.stem
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip(".-") or "model"
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+    for file in files:
+        if path.is_dir():
+            digest.update(file.relative_to(path).as_posix().encode())
+        with file.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def _preprocess(request: LoadRequest, model: zoo.ZooModel | None, spec: TensorSpec) -> Preprocess:
+    shape = spec.shape[1:]
+    channels_first = len(shape) == 3 and shape[0] in (1, 3) and shape[2] not in (1, 3)
+    if channels_first:
+        shape = (shape[1], shape[2], shape[0])
+    picture = len(shape) == 3 and shape[2] in (1, 3)
+    height, width = (shape[0] or 0, shape[1] or 0) if picture else (0, 0)
+    wanted = request.preprocess
+    if wanted is None:
+        if model is not None:
+            found = zoo.preprocess_for(model, height, width)
+        elif not picture:
+            return Preprocess(kind="array")
+        else:
+            raise UsageError(
+                f"{Path(request.model).name} doesn't say how its pictures are preprocessed.",
+                "Say it with --preprocess: the zoo model it was fine-tuned from (mobilenetv2), "
+                "tf (-1..1), unit (0..1), none (0..255), torch, caffe, or a FILE.toml.",
+            )
+    elif Path(wanted).suffix == ".toml":
+        return _read_preprocess(Path(wanted))
+    else:
+        found = zoo.preset(wanted, height, width)
+        if not picture:
+            return Preprocess(kind="array", scale=found.scale[:1], offset=found.offset[:1])
+    if shape[2] == 1:
+        found = replace(found, color="gray", scale=found.scale[:1], offset=found.offset[:1])
+    return replace(found, layout="nchw" if channels_first else "nhwc")
+
+
+def _read_preprocess(path: Path) -> Preprocess:
+    try:
+        return Preprocess.from_json(tomllib.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise UsageError(
+            f"There is no preprocessing file {str(path)!r}.", "Give a TOML file or a preset."
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path.name} is no TOML: {error}.", "See docs/preprocess.md.") from None
+
+
+def _labels(
+    request: LoadRequest, preprocess: Preprocess, spec: TensorSpec, progress: Progress
+) -> tuple[str, ...]:
+    classes = spec.shape[-1] if len(spec.shape) == 2 else None
+    if request.labels is not None:
+        labels = read_labels(request.labels)
+        if classes == 1 and len(labels) == 2:
+            return labels
+        if classes is not None and len(labels) != classes:
+            raise UsageError(
+                f"{request.labels.name} has {len(labels)} labels, the model {classes} classes.",
+                "Give one label a line, in the order of the model's outputs.",
+            )
+        return labels
+    if classes == _IMAGENET_CLASSES and preprocess.kind == "image":
+        if _is_path(request.model):
+            progress.note("1,000 classes: taken to be ImageNet's; --labels FILE says otherwise")
+        return imagenet_labels()
+    return ()
+
+
+def _task(activation: str, labels: tuple[str, ...]) -> Task:
+    return "classification" if activation != "linear" or labels else "raw"
