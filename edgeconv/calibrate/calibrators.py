@@ -1,0 +1,73 @@
+"""Calibrators: which part of what was seen a quantized tensor is to cover.
+
+    minmax:      [min(x), max(x)]
+    percentile:  the narrowest whole bins that keep p percent of the values,
+                 as many cut at either end, never wider than [min(x), max(x)]
+
+Every range is widened to hold 0, which padding and ReLU need exactly (Jacob et
+al., CVPR 2018, section 2.1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from edgeconv.errors import InternalError, UsageError
+from edgeconv.types import Ranges, Recipe, TensorRange
+
+__all__ = ["CALIBRATORS", "clip", "needs_histograms"]
+
+Clipping = Callable[[TensorRange, Recipe], tuple[float, float]]
+
+
+def clip(ranges: Ranges, recipe: Recipe) -> Ranges:
+    """The range that each tensor is quantized over.
+
+    Args:
+        ranges: What was seen; with histograms where the calibrator needs them.
+        recipe: Its ``calibrator`` and ``percentile`` are used.
+
+    Returns:
+        The same tensors and histograms, ``low <= 0 <= high``.
+
+    Raises:
+        UsageError: The recipe's percentile makes no sense.
+    """
+    choose = CALIBRATORS[recipe.calibrator]
+    return {name: _with_zero(seen, *choose(seen, recipe)) for name, seen in ranges.items()}
+
+
+def needs_histograms(recipe: Recipe) -> bool:
+    """Whether the recipe's calibrator looks at more than the minimum and maximum."""
+    return recipe.calibrator != "minmax"
+
+
+def _with_zero(seen: TensorRange, low: float, high: float) -> TensorRange:
+    return replace(seen, low=min(low, 0.0), high=max(high, 0.0))
+
+
+def _minmax(seen: TensorRange, recipe: Recipe) -> tuple[float, float]:
+    return seen.low, seen.high
+
+
+def _percentile(seen: TensorRange, recipe: Recipe) -> tuple[float, float]:
+    if not 50.0 < recipe.percentile <= 100.0:
+        raise UsageError(
+            f"The percentile is {recipe.percentile}, which keeps too little or too much.",
+            "Give a share in percent above 50 and at most 100, such as 99.99.",
+        )
+    if seen.counts is None:
+        raise InternalError("The percentile calibrator was given ranges without histograms.")
+    width = 2 * seen.edge / seen.counts.size
+    cut = seen.counts.sum() * (100.0 - recipe.percentile) / 200.0
+    left = int(np.searchsorted(np.cumsum(seen.counts), cut, side="right"))
+    right = int(np.searchsorted(np.cumsum(seen.counts[::-1]), cut, side="right"))
+    low = -seen.edge + left * width
+    high = seen.edge - right * width
+    return max(low, seen.low), min(high, seen.high)
+
+
+CALIBRATORS: Mapping[str, Clipping] = {"minmax": _minmax, "percentile": _percentile}

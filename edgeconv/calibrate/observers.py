@@ -1,0 +1,108 @@
+"""Observer: what one activation tensor holds over a calibration set, in constant memory.
+
+The minimum and maximum are the true ones. A moving average of each batch's
+extremes, which ai-edge-quantizer keeps, forgets rare large values: it clips logits.
+
+    width(edge)   = 2 * edge / bins,    edge = 2^k > max |x|
+    bin(x)        = floor(x * bins / (2 * edge)) + bins / 2
+    merge to 2e:    bin' = (bin + bins / 2) // 2
+
+Scaling a float by a power of two is exact, so neither the order of the batches
+nor how the items are cut into batches changes a single count.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgeconv.errors import RefusedInput
+from edgeconv.types import Array, TensorRange
+
+__all__ = ["HISTOGRAM_BINS", "Observer", "grow_histogram"]
+
+#: As many as onnxruntime's histogram calibrators use for the entropy search.
+HISTOGRAM_BINS = 2048
+
+#: A tensor of zeros alone needs some edge; the smallest normal float32.
+_SMALLEST_EXPONENT = -126
+
+
+class Observer:
+    """Statistics of one tensor, updated batch by batch.
+
+    Args:
+        label: What a person calls the tensor, for messages.
+        bins: Of the histogram, even; 0 keeps the minimum and maximum alone.
+    """
+
+    def __init__(self, label: str, bins: int = 0) -> None:
+        self._label = label
+        self._low = np.inf
+        self._high = -np.inf
+        self._exponent = _SMALLEST_EXPONENT
+        self._counts = np.zeros(bins, np.int64)
+
+    def update(self, x: Array) -> None:
+        """Take in ``x``: float, any shape.
+
+        Raises:
+            RefusedInput: ``x`` holds NaN or infinity.
+        """
+        if x.size == 0:
+            return
+        # Both propagate NaN, so no further pass is needed to find one.
+        low, high = float(x.min()), float(x.max())
+        if not (np.isfinite(low) and np.isfinite(high)):
+            raise RefusedInput(
+                f"The model computes NaN or infinity at {self._label} on the calibration data.",
+                "Check the model's weights and the preprocessing of the data.",
+            )
+        self._low = min(self._low, low)
+        self._high = max(self._high, high)
+        if self._counts.size:
+            self._count(x)
+
+    def _count(self, x: Array) -> None:
+        _, exponent = np.frexp(max(-self._low, self._high, 0.0))
+        if exponent > self._exponent:
+            self._counts = grow_histogram(self._counts, int(exponent) - self._exponent)
+            self._exponent = int(exponent)
+        bins = self._counts.size
+        index = np.ldexp(x.astype(np.float64).ravel(), -self._exponent) * (bins // 2)
+        found = np.floor(index).astype(np.int64) + bins // 2
+        self._counts += np.bincount(found, minlength=bins)
+
+    def range(self) -> TensorRange:
+        """What was seen so far.
+
+        Raises:
+            RefusedInput: Nothing was.
+        """
+        if self._low > self._high:
+            raise RefusedInput(
+                f"No calibration data reached {self._label}.", "Give at least one item."
+            )
+        if not self._counts.size:
+            return TensorRange(self._low, self._high)
+        edge = float(np.ldexp(1.0, self._exponent))
+        return TensorRange(self._low, self._high, self._counts.copy(), edge)
+
+
+def grow_histogram(counts: Array, doublings: int) -> Array:
+    """A histogram over [-edge, edge) as one over [-edge * 2^doublings, ...).
+
+    Args:
+        counts: int64 [bins], bins even.
+        doublings: How many times the edge doubles.
+
+    Returns:
+        int64 [bins] with the same sum.
+    """
+    bins = counts.size
+    for _ in range(doublings):
+        grown = np.zeros_like(counts)
+        np.add.at(grown, (np.arange(bins) + bins // 2) // 2, counts)
+        if np.array_equal(grown, counts):  # all is in the bins around zero by now
+            break
+        counts = grown
+    return counts
