@@ -5,13 +5,12 @@ The search and the gate know nothing of TFLite or ONNX; they see this.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
 from edgeconv.progress import Progress
+from edgeconv.runtime.engines import Model
 from edgeconv.types import (
-    Array,
     Artifact,
     Dataset,
     FloatGraph,
@@ -28,7 +27,7 @@ __all__ = ["Runner", "Target"]
 
 #: Float inputs of the source model (one array each, [N, ...]) -> float outputs.
 #: Quantizes and dequantizes at the border as the device's runtime does.
-Runner = Callable[..., tuple[Array, ...]]
+Runner = Model
 
 
 class Target(Protocol):

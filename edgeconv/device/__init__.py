@@ -1,0 +1,1 @@
+"""Device: what runs the model, and how fast."""
