@@ -285,6 +285,8 @@ class ArtifactVerdict:
         metrics: Percent and points, never fractions; see ``verify.metrics``.
         needed: How many more pictures would decide, where inconclusive.
         layers: Per layer ``name`` and ``sqnr_db``, worst first; may be empty.
+        gated: The metric that was held against ``limit``, a key of ``metrics``.
+        limit: Its margin, in the metric's own unit.
     """
 
     file: str
@@ -296,6 +298,8 @@ class ArtifactVerdict:
     metrics: Mapping[str, MetricValue]
     needed: Optional[int] = None
     layers: tuple[Mapping[str, Any], ...] = ()
+    gated: str = ""
+    limit: Optional[float] = None
 
 
 @dataclass(frozen=True)

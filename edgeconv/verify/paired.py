@@ -176,10 +176,7 @@ def _variance(b: float, c: float, n: float, delta: float) -> float:
     linear = -b - c + (2.0 * n - b + c) * delta
     constant = -c * delta * (1.0 - delta)
     root = math.sqrt(linear * linear - 8.0 * n * constant)
-    if linear > 0.0:
-        q = -2.0 * constant / (linear + root)
-    else:
-        q = (root - linear) / (4.0 * n)
+    q = -2.0 * constant / (linear + root) if linear > 0.0 else (root - linear) / (4.0 * n)
     return 2.0 * q + delta * (1.0 - delta)
 
 

@@ -1,0 +1,240 @@
+"""Verdict <-> verdict.json (schema_version 1).
+
+    {"schema_version": 1, "status", "samples", "gate",
+     "artifacts": [{"file", "format", "precision", "status", "equivalent", "reason",
+                    "needed", "gated", "limit",
+                    "metrics": {"top1": 83.2, "top1_drop": {"estimate", "ci95": [lo, hi],
+                                "upper95", "lower95"}, "sqnr_db": null, ...},
+                    "layers": [{"name", "sqnr_db", ...}]}]}
+
+Numbers keep six significant digits: more than anyone can use, and few enough
+that the last bits of a sum don't change the file.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any, cast, get_args
+
+from edgeconv.errors import RefusedInput
+from edgeconv.types import (
+    ArtifactVerdict,
+    Format,
+    Interval,
+    MetricValue,
+    Precision,
+    Status,
+    Verdict,
+)
+
+__all__ = ["SCHEMA_VERSION", "decode", "dumps", "encode", "loads"]
+
+SCHEMA_VERSION = 1
+
+#: A verdict is a few kilobytes; layers of a large model, a few hundred.
+_MOST_BYTES = 16 * 2**20
+_DIGITS = 6
+
+
+def dumps(verdict: Verdict) -> str:
+    """The text of verdict.json: the same verdict gives the same bytes."""
+    return json.dumps(encode(verdict), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def loads(text: str | bytes) -> Verdict:
+    """The verdict that stands in a verdict.json.
+
+    Raises:
+        RefusedInput: It isn't one.
+    """
+    if len(text) > _MOST_BYTES:
+        raise _refused("it is larger than any verdict")
+    try:
+        # NaN and Infinity are no JSON, though Python's reader takes them.
+        document = json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise _refused("it is no JSON") from error
+    return decode(document)
+
+
+def encode(verdict: Verdict) -> dict[str, Any]:
+    """The contract's dict: percent and points, numbers rounded."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "status": verdict.status,
+        "samples": verdict.samples,
+        "gate": verdict.gate,
+        "artifacts": [_encode_artifact(artifact) for artifact in verdict.artifacts],
+    }
+
+
+def decode(document: object) -> Verdict:
+    """The inverse of ``encode``, for a document that anyone may have written.
+
+    Raises:
+        RefusedInput: A field is missing, unknown, or of another type.
+    """
+    fields = _object(document, "", _TOP)
+    if fields["schema_version"] != SCHEMA_VERSION:
+        raise _refused(f"its schema_version is not {SCHEMA_VERSION}")
+    artifacts = tuple(
+        _decode_artifact(each, f"artifacts[{i}]") for i, each in enumerate(fields["artifacts"])
+    )
+    return Verdict(_status(fields["status"]), fields["samples"], fields["gate"], artifacts)
+
+
+_TOP = {"schema_version": int, "status": str, "samples": int, "gate": str, "artifacts": list}
+_ARTIFACT: dict[str, type | tuple[type, ...]] = {
+    "file": str,
+    "format": str,
+    "precision": str,
+    "status": str,
+    "equivalent": bool,
+    "reason": str,
+    "needed": (int, type(None)),
+    "gated": str,
+    "limit": (int, float, type(None)),
+    "metrics": dict,
+    "layers": list,
+}
+_INTERVAL: dict[str, type | tuple[type, ...]] = {
+    "estimate": (int, float),
+    "ci95": list,
+    "lower95": (int, float),
+    "upper95": (int, float),
+}
+
+
+def _encode_artifact(artifact: ArtifactVerdict) -> dict[str, Any]:
+    return {
+        "file": artifact.file,
+        "format": artifact.format,
+        "precision": artifact.precision,
+        "status": artifact.status,
+        "equivalent": artifact.equivalent,
+        "reason": artifact.reason,
+        "needed": artifact.needed,
+        "gated": artifact.gated,
+        "limit": _number(artifact.limit),
+        "metrics": {name: _metric(value) for name, value in artifact.metrics.items()},
+        "layers": [
+            {name: _layer_value(value) for name, value in layer.items()}
+            for layer in artifact.layers
+        ],
+    }
+
+
+def _metric(value: MetricValue) -> float | dict[str, Any] | None:
+    if not isinstance(value, Interval):
+        return _number(value)
+    return {
+        "estimate": _number(value.estimate),
+        "ci95": [_number(bound) for bound in value.ci95],
+        "lower95": _number(value.lower95),
+        "upper95": _number(value.upper95),
+    }
+
+
+def _layer_value(value: object) -> object:
+    return _number(value) if isinstance(value, float) else value
+
+
+def _number(value: float | None) -> float | None:
+    """Rounded; None where it isn't finite, since JSON has no name for that."""
+    if value is None or not math.isfinite(value):
+        return None
+    # + 0.0 turns -0.0 into 0.0.
+    return float(f"{value:.{_DIGITS}g}") + 0.0
+
+
+def _decode_artifact(document: object, where: str) -> ArtifactVerdict:
+    fields = _object(document, where, _ARTIFACT)
+    if fields["format"] not in get_args(Format) or fields["precision"] not in get_args(Precision):
+        raise _refused(f"{where} is of an unknown format or precision")
+    layers = [
+        _object(layer, f"{where}.layers[{i}]", {}, open_ended=True)
+        for i, layer in enumerate(fields["layers"])
+    ]
+    metrics = {
+        name: _decode_metric(value, f"{where}.metrics.{name}")
+        for name, value in fields["metrics"].items()
+    }
+    return ArtifactVerdict(
+        file=fields["file"],
+        format=cast(Format, fields["format"]),
+        precision=cast(Precision, fields["precision"]),
+        status=_status(fields["status"]),
+        equivalent=fields["equivalent"],
+        reason=fields["reason"],
+        metrics=metrics,
+        needed=fields["needed"],
+        layers=tuple(layers),
+        gated=fields["gated"],
+        limit=None if fields["limit"] is None else _finite(fields["limit"], f"{where}.limit"),
+    )
+
+
+def _decode_metric(value: object, where: str) -> MetricValue:
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        return _finite(value, where)
+    fields = _object(value, where, _INTERVAL)
+    if len(fields["ci95"]) != 2:
+        raise _refused(f"{where}.ci95 is no pair")
+    low, high = (_finite(bound, f"{where}.ci95") for bound in fields["ci95"])
+    estimate, lower, upper = (
+        _finite(fields[name], f"{where}.{name}") for name in ("estimate", "lower95", "upper95")
+    )
+    return Interval(estimate, (low, high), lower, upper)
+
+
+def _finite(value: object, where: str) -> float:
+    # An integer of 400 digits is JSON too, and 1e999 reads as infinity.
+    if not _is(value, (int, float)) or not abs(cast(float, value)) < 1e300:
+        raise _refused(f"{where} is no number")
+    return float(cast(float, value))
+
+
+def _object(
+    document: object,
+    where: str,
+    expected: Mapping[str, type | tuple[type, ...]],
+    open_ended: bool = False,
+) -> dict[str, Any]:
+    """``document`` as a dict with exactly the expected fields, each of its type."""
+    name = where or "it"
+    if not isinstance(document, dict):
+        raise _refused(f"{name} is no object")
+    if not open_ended and document.keys() != expected.keys():
+        stray = sorted(document.keys() ^ expected.keys())[0]
+        raise _refused(f"{name} lacks or shouldn't have the field {stray[:40]!r}")
+    for field, types in expected.items():
+        if not _is(document[field], types):
+            raise _refused(f"{name} has a wrong type of {field}")
+    return document
+
+
+def _is(value: object, types: type | tuple[type, ...]) -> bool:
+    """isinstance, but True is no number."""
+    if isinstance(value, bool):
+        return types is bool
+    return isinstance(value, types)
+
+
+def _status(text: str) -> Status:
+    if text not in get_args(Status):
+        raise _refused(f"{text[:20]!r} is no status")
+    return cast(Status, text)
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(name)
+
+
+def _refused(why: str) -> RefusedInput:
+    return RefusedInput(
+        f"verdict.json can't be read: {why}.", "Export again, or use the version that wrote it."
+    )

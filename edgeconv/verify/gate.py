@@ -1,0 +1,258 @@
+"""The gate: from what was measured to pass, fail or inconclusive.
+
+    pass           the one-sided 95% bound of the loss is inside the margin
+    fail           the other bound is outside
+    inconclusive   anything between: more items would decide
+
+An artifact that is numerically the reference passes whatever the count, since
+there is nothing left to estimate.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from edgeconv.errors import UsageError
+from edgeconv.types import ArtifactVerdict, Interval, MetricValue, Precision, Status, Task, Verdict
+from edgeconv.verify.metrics import Measurement
+from edgeconv.verify.paired import needed_for_agreement, needed_more
+from edgeconv.verify.sentences import (
+    agreement_sentence,
+    broken_sentence,
+    drop_sentence,
+    equivalent_sentence,
+    limit_sentence,
+)
+
+__all__ = ["Gate", "Metric", "Outcome", "exit_code", "parse_max_drop", "status"]
+
+Metric = Literal["top1", "agreement", "cosine", "relative_error"]
+
+#: Smallest mean cosine and largest relative error (percent) by precision.
+#: Float forms differ by rounding. The int8 limits lie just beyond what a sound
+#: int8 MobileNetV2 shows on its logits (0.976 and 23%, at 92% agreement).
+_COSINE: dict[Precision, float] = {"fp32": 0.9999, "fp16": 0.999}
+_RELATIVE_ERROR: dict[Precision, float] = {"fp32": 0.1, "fp16": 1.0}
+_COSINE_QUANTIZED = 0.95
+_RELATIVE_ERROR_QUANTIZED = 25.0
+
+#: Always answering the reference's mean answer scores this; worse is no model.
+_WORSE_THAN_CONSTANT = 100.0
+
+
+@dataclass(frozen=True)
+class Gate:
+    """How much may be lost.
+
+    Attributes:
+        metric: What decides; None picks top-1 with labels, agreement without,
+            cosine for embeddings, relative error for the rest.
+        max_drop_pp: Largest top-1 drop, percentage points.
+        min_agreement: Smallest agreement, percent.
+        min_cosine: Smallest mean cosine; None for the precision's default.
+        max_relative_error: Largest, percent; None for the precision's default.
+    """
+
+    metric: Metric | None = None
+    max_drop_pp: float = 1.0
+    min_agreement: float = 90.0
+    min_cosine: float | None = None
+    max_relative_error: float | None = None
+
+    def choose(self, classifies: bool, labelled: bool, task: Task) -> Metric:
+        """The metric that decides here.
+
+        Raises:
+            UsageError: The one that was asked for can't be measured.
+        """
+        if self.metric is None:
+            if classifies:
+                return "top1" if labelled else "agreement"
+            return "cosine" if task == "embedding" else "relative_error"
+        if self.metric in ("top1", "agreement") and not classifies:
+            raise UsageError(
+                f"The gate asks for {self.metric}, but the model's output is no row of classes.",
+                "Gate on cosine or relative-error instead.",
+            )
+        if self.metric == "top1" and not labelled:
+            raise UsageError(
+                "The gate asks for top-1, but the data has no labels.",
+                "Give labelled data with --parity, or gate on agreement.",
+            )
+        return self.metric
+
+    def describe(self, metric: Metric) -> str:
+        """The gate in words, such as ``top-1 drop at most 1.0 points``."""
+        if metric == "top1":
+            return f"top-1 drop at most {self.max_drop_pp:g} points, with 95% confidence"
+        if metric == "agreement":
+            return f"agreement at least {self.min_agreement:g}%, with 95% confidence"
+        if metric == "cosine":
+            limit = self.min_cosine
+            return "mean cosine at least " + (f"{limit:g}" if limit else "the precision's default")
+        limit = self.max_relative_error
+        return "relative error at most " + (f"{limit:g}%" if limit else "the precision's default")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The gate's word on one artifact; fields as in ``ArtifactVerdict``."""
+
+    status: Status
+    reason: str
+    needed: int | None
+    gated: str
+    limit: float | None
+
+
+def status(
+    gate: Gate, metric: Metric, found: Measurement, precision: Precision, noun: str = "pictures"
+) -> Outcome:
+    """Judge one artifact.
+
+    Args:
+        gate: The margins.
+        metric: What decides, from ``gate.choose``.
+        found: What the artifact's meter saw.
+        precision: Of the artifact.
+        noun: What an item is called, in the plural.
+    """
+    gated, limit = _limit(gate, metric, precision)
+    outcome = Outcome("fail", "", None, gated, limit)
+    if found.broken:
+        return replace(outcome, reason=broken_sentence(found.broken, found.samples, noun))
+    if found.equivalent:
+        return replace(outcome, status="pass", reason=equivalent_sentence(found.samples, noun))
+    if metric == "top1":
+        return _judge_drop(outcome, found, noun)
+    if metric == "agreement":
+        return _judge_agreement(outcome, found, noun)
+    return _judge_limit(outcome, found.metrics)
+
+
+def _limit(gate: Gate, metric: Metric, precision: Precision) -> tuple[str, float]:
+    if metric == "top1":
+        return "top1_drop", gate.max_drop_pp
+    if metric == "agreement":
+        return "agreement_interval", gate.min_agreement
+    if metric == "cosine":
+        default = _COSINE.get(precision, _COSINE_QUANTIZED)
+        return "cosine_mean", default if gate.min_cosine is None else gate.min_cosine
+    default = _RELATIVE_ERROR.get(precision, _RELATIVE_ERROR_QUANTIZED)
+    chosen = gate.max_relative_error
+    return "relative_error", default if chosen is None else chosen
+
+
+def _judge_drop(outcome: Outcome, found: Measurement, noun: str) -> Outcome:
+    drop, margin = found.metrics["top1_drop"], outcome.limit
+    assert isinstance(drop, Interval) and margin is not None
+    needed = None
+    word: Status = "inconclusive"
+    if drop.upper95 <= margin:
+        word = "pass"
+    elif drop.lower95 > margin:
+        word = "fail"
+    else:
+        counts = found.reference_only, found.candidate_only
+        needed = needed_more(*counts, found.samples, margin)
+    reason = drop_sentence(word, drop, margin, found.samples, noun, needed)
+    return replace(outcome, status=word, reason=reason, needed=needed)
+
+
+def _judge_agreement(outcome: Outcome, found: Measurement, noun: str) -> Outcome:
+    agreement, least = found.metrics["agreement_interval"], outcome.limit
+    assert isinstance(agreement, Interval) and least is not None
+    needed = None
+    word: Status = "inconclusive"
+    if agreement.lower95 >= least:
+        word = "pass"
+    elif agreement.upper95 < least:
+        word = "fail"
+    else:
+        needed = needed_for_agreement(found.agreeing, found.samples, least)
+    reason = agreement_sentence(word, agreement, least, found.samples, noun, needed)
+    return replace(outcome, status=word, reason=reason, needed=needed)
+
+
+def _judge_limit(outcome: Outcome, metrics: dict[str, MetricValue]) -> Outcome:
+    value, spread, limit = (
+        metrics.get(outcome.gated),
+        metrics.get("spread_error"),
+        outcome.limit,
+    )
+    assert limit is not None and not isinstance(value, Interval)
+    collapsed = isinstance(spread, float) and spread >= _WORSE_THAN_CONSTANT
+    if value is None:
+        inside = False
+    elif outcome.gated == "cosine_mean":
+        inside = value >= limit
+    else:
+        inside = value <= limit
+    word: Status = "pass" if inside and not collapsed else "fail"
+    reason = limit_sentence(outcome.gated, value, limit, inside, collapsed)
+    return replace(outcome, status=word, reason=reason)
+
+
+def exit_code(verdict: Verdict, on_inconclusive: Literal["estimate", "fail"]) -> int:
+    """0 where parity is kept, 1 where it is lost or, if a decision was demanded, undecided.
+
+    Args:
+        verdict: Of a bundle.
+        on_inconclusive: ``estimate``: an undecided artifact counts by its
+            estimate; ``fail``: it counts as lost.
+    """
+    if all(_acceptable(artifact, on_inconclusive) for artifact in verdict.artifacts):
+        return 0
+    return 1
+
+
+def _acceptable(artifact: ArtifactVerdict, on_inconclusive: str) -> bool:
+    if artifact.status != "inconclusive":
+        return artifact.status == "pass"
+    value, limit = artifact.metrics.get(artifact.gated), artifact.limit
+    if on_inconclusive == "fail" or not isinstance(value, Interval) or limit is None:
+        return False
+    if artifact.gated == "top1_drop":
+        return value.estimate <= limit
+    return value.estimate >= limit
+
+
+#: What --max-drop may name: what 100% of it is, and the highest loss that makes sense.
+_LOSSES = {"top1": 100.0, "agreement": 100.0, "cosine": 2.0, "relative-error": 1e6}
+
+
+def parse_max_drop(text: str) -> Gate:
+    """The gate of ``--max-drop``.
+
+    Args:
+        text: ``NAME=LOSS``, such as ``top1=1.0`` (points), ``agreement=10``
+            (points below 100%), ``cosine=0.05`` (below 1) or
+            ``relative-error=25`` (percent).
+
+    Raises:
+        UsageError: Anything else.
+    """
+    name, equals, number = text.strip().partition("=")
+    hint = "Write --max-drop top1=1.0 (or agreement=10, cosine=0.05, relative-error=25)."
+    if name not in _LOSSES or not equals:
+        raise UsageError(f"--max-drop doesn't understand {text[:40]!r}.", hint)
+    try:
+        loss = float(number)
+    except ValueError:
+        loss = math.nan
+    # Refuses NaN too: a comparison with it is never true.
+    if not 0.0 <= loss <= _LOSSES[name]:
+        raise UsageError(
+            f"--max-drop {name} takes a number from 0 to {_LOSSES[name]:g}, not {number[:20]!r}.",
+            hint,
+        )
+    if name == "top1":
+        # Only the margin: data without labels is still judged, by agreement.
+        return Gate(max_drop_pp=loss)
+    if name == "agreement":
+        return Gate(metric="agreement", min_agreement=100.0 - loss)
+    if name == "cosine":
+        return Gate(metric="cosine", min_cosine=1.0 - loss)
+    return Gate(metric="relative_error", max_relative_error=loss)

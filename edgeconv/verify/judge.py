@@ -1,0 +1,201 @@
+"""Judge: one pass over the data, every artifact beside the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgeconv.errors import InternalError, RefusedInput, UsageError
+from edgeconv.progress import Progress
+from edgeconv.targets.base import Runner
+from edgeconv.types import (
+    Activation,
+    Array,
+    Artifact,
+    ArtifactVerdict,
+    Batch,
+    Dataset,
+    Status,
+    Task,
+    Verdict,
+)
+from edgeconv.verify.answers import threshold_for
+from edgeconv.verify.gate import Gate, Metric, status
+from edgeconv.verify.metrics import Measurement, Meter
+from edgeconv.verify.structure import describe
+
+__all__ = ["Disagreement", "judge", "worst"]
+
+_ORDER: tuple[Status, ...] = ("pass", "inconclusive", "fail")
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """An item to which an artifact and the reference answer differently.
+
+    Attributes:
+        file: Of the artifact.
+        item: Id of the item in its dataset.
+        reference: Class index that the reference answers.
+        candidate: Class index that the artifact answers; -1 where it is NaN.
+        expected: The label; None where there is none.
+    """
+
+    file: str
+    item: str
+    reference: int
+    candidate: int
+    expected: int | None
+
+
+def judge(
+    entries: Sequence[tuple[Artifact, Runner]],
+    reference: Sequence[Array],
+    dataset: Dataset,
+    task: Task,
+    activation: Activation,
+    gate: Gate,
+    progress: Progress,
+    batch_size: int = 8,
+    on_disagreement: Callable[[Disagreement], None] | None = None,
+) -> Verdict:
+    """Compare every artifact with the reference, item by item.
+
+    Classification with labels is gated on the top-1 drop, without labels on
+    agreement; embeddings on the cosine, everything else on the relative error.
+
+    Args:
+        entries: The artifacts, each with what runs it.
+        reference: The reference's answers to the whole dataset, in its order:
+            one float array an output, each [N, ...]; may be memory-mapped. The
+            first is judged, the others are reported as relative errors.
+        dataset: The items.
+        task: What the outputs mean.
+        activation: What was taken off the head.
+        gate: The margins.
+        progress: Advances by items.
+        batch_size: Items an artifact is given at once.
+        on_disagreement: Called for every item with two different answers.
+
+    Returns:
+        A verdict for each artifact, in order; the worst status is the whole's.
+
+    Raises:
+        UsageError: No items, labels that the model doesn't have, or outputs of
+            another shape than the reference's.
+        RefusedInput: The reference answers NaN or infinity.
+    """
+    _check(entries, reference, dataset)
+    classifies = task == "classification" and _is_row_of_scores(reference[0])
+    metric = gate.choose(classifies, dataset.labelled, task)
+    threshold = threshold_for(reference[0].reshape(len(dataset), -1), activation)
+    meters = [
+        Meter(activation, classifies, threshold, artifact.path.name) for artifact, _ in entries
+    ]
+    noun = "items"
+    progress.stage("Verify", len(dataset))
+    for batch, truth in _aligned(dataset, reference, batch_size):
+        noun = _noun(batch)
+        _check_reference(truth, batch)
+        for (artifact, run), meter in zip(entries, meters, strict=True):
+            answers = meter.add(truth, run(*batch.x)[: len(truth)], batch.y, batch.ids)
+            if on_disagreement is not None and answers is not None:
+                for found in _disagreements(artifact.path.name, answers, batch):
+                    on_disagreement(found)
+        progress.advance(len(batch.ids))
+    verdicts = tuple(
+        _verdict(artifact, meter.result(), gate, metric, noun)
+        for (artifact, _), meter in zip(entries, meters, strict=True)
+    )
+    for artifact, _ in entries:
+        if sentence := describe(artifact):
+            progress.note(sentence)
+    return Verdict(
+        worst(verdict.status for verdict in verdicts), len(dataset), gate.describe(metric), verdicts
+    )
+
+
+def worst(statuses: Iterable[Status]) -> Status:
+    """``fail`` over ``inconclusive`` over ``pass``."""
+    return max(statuses, key=_ORDER.index)
+
+
+def _check(
+    entries: Sequence[tuple[Artifact, Runner]], reference: Sequence[Array], dataset: Dataset
+) -> None:
+    if not entries or not reference:
+        raise InternalError("There is no artifact or no reference to judge.")
+    if len(dataset) == 0:
+        raise UsageError(
+            f"{dataset.name} holds nothing to verify with.", "Give it at least one item."
+        )
+    for answers in reference:
+        if len(answers) != len(dataset):
+            raise InternalError(
+                f"The reference answered {len(answers)} items, {dataset.name} has {len(dataset)}."
+            )
+
+
+def _is_row_of_scores(answers: Array) -> bool:
+    """Whether [N, C], but for axes of length one; a map of scores has no single answer."""
+    return bool(sum(length != 1 for length in answers.shape[1:]) <= 1)
+
+
+def _aligned(
+    dataset: Dataset, reference: Sequence[Array], size: int
+) -> Iterator[tuple[Batch, list[Array]]]:
+    """Each batch with the reference's answers to it."""
+    start = 0
+    for batch in dataset.batches(size):
+        stop = start + len(batch.ids)
+        yield batch, [np.asarray(answers[start:stop]) for answers in reference]
+        start = stop
+    if start != len(dataset):
+        raise InternalError(f"{dataset.name} yielded {start} of its {len(dataset)} items.")
+
+
+def _check_reference(truth: Sequence[Array], batch: Batch) -> None:
+    for answers in truth:
+        sound = np.isfinite(answers.reshape(len(answers), -1)).all(axis=1)
+        if not sound.all():
+            item = batch.ids[int(np.argmin(sound))]
+            raise RefusedInput(
+                f"The original model answers NaN or infinity to {item}.",
+                "Check its weights for NaN and its preprocessing for wrong values.",
+            )
+
+
+def _noun(batch: Batch) -> str:
+    """What to call the items: arrays without a file name are no pictures."""
+    picture = batch.x[0].ndim == 4 and not batch.ids[0].startswith("array ")
+    return "pictures" if picture else "items"
+
+
+def _disagreements(file: str, answers: Array, batch: Batch) -> Iterator[Disagreement]:
+    for row in np.flatnonzero(answers[:, 0] != answers[:, 1]):
+        ours, theirs = answers[row].tolist()
+        label = None if batch.y is None else int(batch.y[row])
+        yield Disagreement(file, batch.ids[row], ours, theirs, label)
+
+
+def _verdict(
+    artifact: Artifact, found: Measurement, gate: Gate, metric: Metric, noun: str
+) -> ArtifactVerdict:
+    outcome = status(gate, metric, found, artifact.precision, noun)
+    metrics = dict(found.metrics)
+    if artifact.precision in ("int8", "int16x8"):
+        metrics["float_operators"] = float(sum(artifact.float_operators.values()))
+    return ArtifactVerdict(
+        file=artifact.path.name,
+        format=artifact.format,
+        precision=artifact.precision,
+        status=outcome.status,
+        equivalent=found.equivalent,
+        reason=outcome.reason,
+        metrics=metrics,
+        needed=outcome.needed,
+        gated=outcome.gated,
+        limit=outcome.limit,
+    )
