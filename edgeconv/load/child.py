@@ -231,6 +231,7 @@ def _finish(
     live = function.prune(inputs, outputs)
     state["function"] = live
     graph_def = graphs.freeze(live)
+    scopes = scopes or graphs.guess_scopes(graph_def)
     names = {t.op.name: s.name for t, s in zip(inputs, specs, strict=True)}
     renamed = graphs.rename_scopes(graph_def, scopes, names)
     graphs.refuse_non_finite(graph_def)

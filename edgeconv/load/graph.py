@@ -15,7 +15,15 @@ import numpy as np
 from edgeconv.errors import RefusedInput
 from edgeconv.types import Activation
 
-__all__ = ["freeze", "name_scopes", "rename_scopes", "split_head"]
+__all__ = [
+    "freeze",
+    "guess_scopes",
+    "name_scopes",
+    "refuse_non_finite",
+    "rename_scopes",
+    "split_head",
+    "write_graph",
+]
 
 _HEADS: Mapping[str, Activation] = {"Softmax": "softmax", "Sigmoid": "sigmoid"}
 
@@ -35,8 +43,8 @@ def split_head(graph: Any, output: Any) -> tuple[Any, Activation]:
         (``linear`` where there is none; then the tensor is ``output``).
     """
     tensor = output
-    while tensor.op.type == "Identity":
-        tensor = tensor.op.inputs[0]
+    while tensor.op.type in ("Identity", "IdentityN"):
+        tensor = tensor.op.inputs[tensor.value_index]
     head = _HEADS.get(tensor.op.type)
     if head is None:
         return output, "linear"
@@ -94,6 +102,24 @@ def _walk(layer: Any, prefix: str) -> Iterable[tuple[Any, str]]:
         path = f"{prefix}{child.name}"
         yield child, path
         yield from _walk(child, f"{path}/")
+
+
+def guess_scopes(graph_def: Any) -> dict[str, str]:
+    """Graph scope -> layer name where there is no Keras model to ask.
+
+    A SavedModel's nodes are called ``StatefulPartitionedCall/model/layer/Conv2D``;
+    what is left without the calls and the model's name is taken for the layer.
+    """
+    scopes: dict[str, str] = {}
+    for node in graph_def.node:
+        scope, _, _ = node.name.rpartition("/")
+        parts = [p for p in scope.split("/") if not p.startswith(("StatefulPart", "Partitioned"))]
+        if node.op in _COMPUTE and parts:
+            scopes[scope] = "/".join(parts[1:] or parts)
+    return scopes
+
+
+_COMPUTE = ("Conv2D", "DepthwiseConv2dNative", "MatMul", "BiasAdd", "Relu", "AddV2", "Mean")
 
 
 def freeze(function: Any) -> Any:
@@ -160,8 +186,9 @@ def refuse_non_finite(graph_def: Any) -> None:
         value = tf.make_ndarray(node.attr["value"].tensor).astype(np.float32)
         # Keras masks attention with infinities; a kernel has more than one element.
         if value.size > 1 and not np.isfinite(value).all():
+            layer = node.name.partition("/ReadVariableOp")[0].rpartition("/")[0] or node.name
             raise RefusedInput(
-                f"The weights of {node.name.rsplit('/', 2)[0]!r} hold NaN or infinity.",
+                f"The weights of the layer {layer!r} hold NaN or infinity.",
                 "Train the model again or load an earlier checkpoint.",
             )
 

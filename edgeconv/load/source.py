@@ -20,7 +20,7 @@ from edgeconv.progress import Progress
 from edgeconv.types import SourceModel, Task, TensorSpec
 from edgeconv.workshop import Workshop
 
-__all__ = ["LoadRequest", "load"]
+__all__ = ["LoadRequest", "check", "load"]
 
 _IMAGENET_CLASSES = 1000
 
@@ -97,8 +97,8 @@ def load(request: LoadRequest, workshop: Workshop, folder: Path, progress: Progr
     """
     check(request)
     frozen = folder / "source.pb"
-    opened = _Opener(request, workshop, frozen, progress)
-    info, model, provenance = opened.file() if _is_path(request.model) else opened.zoo()
+    opener = _Opener(request, workshop, frozen, progress)
+    info, model, provenance = opener.open_file() if _is_path(request.model) else opener.open_zoo()
     inputs, outputs = _specs(info["inputs"]), _specs(info["outputs"])
     name = model.name if model is not None else _safe_name(Path(request.model))
     preprocess = _preprocess(request, model, inputs[0])
@@ -126,7 +126,7 @@ class _Opener:
         self._request, self._workshop = request, workshop
         self._frozen, self._progress = frozen, progress
 
-    def file(self) -> tuple[dict[str, Any], zoo.ZooModel | None, dict[str, Any]]:
+    def open_file(self) -> tuple[dict[str, Any], zoo.ZooModel | None, dict[str, Any]]:
         request, path = self._request, Path(self._request.model).resolve()
         arguments: dict[str, Any] = {"path": str(path), "out": str(self._frozen)}
         arguments["keep_head"] = request.keep_softmax
@@ -140,7 +140,7 @@ class _Opener:
         info = self._call(function, path.name, **arguments)
         return info, None, {"file": path.name, "sha256": _sha256(path)}
 
-    def zoo(self) -> tuple[dict[str, Any], zoo.ZooModel | None, dict[str, Any]]:
+    def open_zoo(self) -> tuple[dict[str, Any], zoo.ZooModel | None, dict[str, Any]]:
         request = self._request
         model = zoo.find(request.model)
         weights = self._weights(model)
@@ -224,23 +224,24 @@ def _preprocess(request: LoadRequest, model: zoo.ZooModel | None, spec: TensorSp
     picture = len(shape) == 3 and shape[2] in (1, 3)
     height, width = (shape[0] or 0, shape[1] or 0) if picture else (0, 0)
     wanted = request.preprocess
-    if wanted is None:
-        if model is not None:
-            found = zoo.preprocess_for(model, height, width)
-        elif not picture:
-            return Preprocess(kind="array")
-        else:
-            raise UsageError(
-                f"{Path(request.model).name} doesn't say how its pictures are preprocessed.",
-                "Say it with --preprocess: the zoo model it was fine-tuned from (mobilenetv2), "
-                "tf (-1..1), unit (0..1), none (0..255), torch, caffe, or a FILE.toml.",
-            )
-    elif Path(wanted).suffix == ".toml":
+    if wanted == "array" or (wanted is None and model is None and not picture):
+        return Preprocess(kind="array")
+    if wanted is None and model is None:
+        raise UsageError(
+            f"{Path(request.model).name} doesn't say how its pictures are preprocessed.",
+            "Say it with --preprocess: the zoo model it was fine-tuned from (mobilenetv2), "
+            "tf (-1..1), unit (0..1), none (0..255), torch, caffe, a FILE.toml, or array "
+            "for inputs that are no pictures.",
+        )
+    if wanted is not None and Path(wanted).suffix == ".toml":
         return _read_preprocess(Path(wanted))
+    if not picture:
+        found = zoo.preset(str(wanted), 1, 1)
+        return Preprocess(kind="array", scale=found.scale[:1], offset=found.offset[:1])
+    if wanted is None and model is not None:
+        found = zoo.preprocess_for(model, height, width)
     else:
-        found = zoo.preset(wanted, height, width)
-        if not picture:
-            return Preprocess(kind="array", scale=found.scale[:1], offset=found.offset[:1])
+        found = zoo.preset(str(wanted), height, width)
     if shape[2] == 1:
         found = replace(found, color="gray", scale=found.scale[:1], offset=found.offset[:1])
     return replace(found, layout="nchw" if channels_first else "nhwc")

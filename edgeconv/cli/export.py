@@ -1,0 +1,218 @@
+"""``edgeconv export``: the main job."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from edgeconv.cli.console import Console
+from edgeconv.cli.table import export_table
+from edgeconv.errors import UsageError
+from edgeconv.types import Format, Precision, Recipe, Task
+
+if TYPE_CHECKING:
+    from edgeconv.pipeline import Export, ExportRequest
+
+HELP = "convert, quantize, verify and pack a Keras model"
+
+EPILOG = """\
+examples:
+  edgeconv export mobilenetv2 --int8
+      a zoo model with its ImageNet weights; calibrated and judged on the built-in pictures
+  edgeconv export flowers.keras --preprocess mobilenetv2 --labels flowers.txt --calibration flowers/
+      your own classifier; the folder (one subfolder a class) is split into two halves,
+      one to calibrate on, one to judge on
+  edgeconv export model.keras --preprocess unit --calibration data.csv:train --parity data.csv:test
+      two splits of one CSV manifest with the columns file, label (or class_index) and split
+  edgeconv export kws.h5 --calibration features.npz:train --parity features.npz:test
+      not pictures: arrays x_train, y_train, x_test, y_test of one .npz
+
+exit codes:
+  0  written, and parity not lost      4  model not supported
+  1  written, but parity was lost      5  an optional package is missing
+  2  usage                             6  disk or network
+  3  input refused as unsafe or corrupt
+"""
+
+_PRECISIONS = {
+    "int8": "8-bit weights and activations, integer inputs and outputs in TFLite (default)",
+    "fp32": "no quantization",
+    "fp16": "16-bit weights; computes in float",
+    "dynamic": "8-bit weights, activations quantized while it runs",
+    "int16x8": "8-bit weights, 16-bit activations; TFLite only, slow on CPUs",
+}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument(
+        "model", metavar="MODEL", help="zoo name, .keras or .h5 file, or SavedModel folder"
+    )
+    precision = parser.add_argument_group("precision").add_mutually_exclusive_group()
+    for name, text in _PRECISIONS.items():
+        precision.add_argument(
+            f"--{name}", dest="precision", action="store_const", const=name, help=text
+        )
+    _configure_model(parser.add_argument_group("the model"))
+    _configure_data(parser.add_argument_group("the data"))
+    _configure_rest(parser.add_argument_group("the result"))
+
+
+def _configure_model(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--weights",
+        metavar="FILE|imagenet|none",
+        help="of a zoo model: a file, ImageNet's (default), or none for seeded random ones",
+    )
+    group.add_argument(
+        "--preprocess",
+        metavar="NAME|FILE.toml",
+        help="how pictures become inputs: the zoo model that yours was made from, or tf (-1..1), "
+        "unit (0..1), none (0..255), torch, caffe",
+    )
+    group.add_argument("--labels", type=Path, metavar="FILE", help="class names, one a line")
+    group.add_argument("--input-size", type=_positive, metavar="N", help="rows and columns")
+    group.add_argument("--task", choices=get_args(Task), help="what the outputs mean")
+    group.add_argument(
+        "--keep-softmax", action="store_true", help="leave the final softmax in the model"
+    )
+    group.add_argument("--trust", action="store_true", help="run code that the file brings along")
+    group.add_argument("--custom", metavar="MODULE", help="import it first; needs --trust")
+
+
+def _configure_data(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--calibration",
+        metavar="DATA",
+        help="folder (one subfolder a class), CSV manifest or .npz; PATH:SPLIT picks a split; "
+        "built-in pictures by default",
+    )
+    group.add_argument(
+        "--parity",
+        metavar="DATA",
+        help="what parity is judged on; by default the half of --calibration that is held back",
+    )
+    group.add_argument("--x-key", default="x", metavar="NAME", help="array of inputs in .npz")
+    group.add_argument("--y-key", default="y", metavar="NAME", help="array of labels in .npz")
+
+
+def _configure_rest(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--format", default="tflite,onnx", metavar="LIST", help="tflite, onnx or both (default)"
+    )
+    group.add_argument("--recipe", type=Path, metavar="FILE", help="recipe.toml of a bundle")
+    group.add_argument(
+        "--max-drop",
+        metavar="METRIC=N",
+        help="what may be lost, such as top1=1.0 (points, the default)",
+    )
+    group.add_argument(
+        "--on-inconclusive",
+        choices=("estimate", "fail"),
+        default="estimate",
+        help="where the data can't decide: go by the estimate (default), or fail",
+    )
+    group.add_argument("--output", type=Path, metavar="DIR", help="default: ./NAME-PRECISION")
+    group.add_argument("--force", action="store_true", help="replace a bundle that is there")
+    group.add_argument("--seed", type=int, default=0, metavar="N", help="of the split; default 0")
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    """Export, show the table, return the exit code."""
+    from edgeconv import pipeline, verify
+
+    request = _request(args)
+    console.quiet()
+    result = pipeline.export(request, console)
+    console.done()
+    code = verify.exit_code(result.verdict, args.on_inconclusive)
+    if console.as_json:
+        console.result(_json(result, code))
+    else:
+        _show(result, console)
+    return code
+
+
+def _request(args: argparse.Namespace) -> ExportRequest:
+    from edgeconv import data, load, pipeline, verify
+
+    return pipeline.ExportRequest(
+        model=load.LoadRequest(
+            model=args.model,
+            weights=args.weights,
+            preprocess=args.preprocess,
+            labels=args.labels,
+            input_size=args.input_size,
+            task=args.task,
+            keep_softmax=args.keep_softmax,
+            trust=args.trust,
+            custom=args.custom,
+            seed=args.seed,
+        ),
+        data=data.DataRequest(
+            calibration=args.calibration,
+            parity=args.parity,
+            x_key=args.x_key,
+            y_key=args.y_key,
+            seed=args.seed,
+        ),
+        recipe=_recipe(args),
+        formats=_formats(args.format),
+        gate=verify.parse_max_drop(args.max_drop) if args.max_drop else verify.Gate(),
+        output=args.output,
+        force=args.force,
+    )
+
+
+def _recipe(args: argparse.Namespace) -> Recipe:
+    precision: Precision = args.precision or "int8"
+    if args.recipe is None:
+        return Recipe(precision=precision, keep_softmax=args.keep_softmax)
+    from edgeconv.quantize.recipe import read_recipe
+
+    recipe = read_recipe(args.recipe)
+    if args.precision is not None and args.precision != recipe.precision:
+        raise UsageError(
+            f"--{args.precision} contradicts {args.recipe.name}, which says {recipe.precision}.",
+            "Leave one of them out.",
+        )
+    return recipe
+
+
+def _formats(text: str) -> tuple[Format, ...]:
+    known: dict[str, Format] = {name: name for name in get_args(Format)}
+    names = list(dict.fromkeys(part.strip() for part in text.split(",")))
+    for name in names:
+        if name not in known:
+            raise UsageError(f"There is no format {name!r}.", f"Choose from {', '.join(known)}.")
+    return tuple(known[name] for name in names)
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= 8192:
+        raise argparse.ArgumentTypeError("must be from 1 to 8192")
+    return number
+
+
+def _json(result: Export, code: int) -> dict[str, Any]:
+    from edgeconv import verify
+
+    return {
+        "schema_version": 1,
+        "bundle": str(result.bundle),
+        "exit_code": code,
+        "verdict": verify.verdict_to_json(result.verdict),
+        "bench": result.bench,
+    }
+
+
+def _show(result: Export, console: Console) -> None:
+    console.print("")
+    console.print(export_table(result))
+    for artifact in result.verdict.artifacts:
+        console.print(f"{artifact.file}: {artifact.reason}")
+    console.print(f"\nBundle  {result.bundle}")
+    console.print(f"Report  {result.bundle / 'report.html'}")
+    console.print(f"Next    edgeconv run {result.bundle} PICTURE")
