@@ -23,7 +23,7 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(READY) ## train, export, verify and run a small model; no download
-	@$(BIN)/edgeconv demo --force
+	@$(BIN)/edgeconv demo
 
 test: check unit ## everything that is checked on every change
 
