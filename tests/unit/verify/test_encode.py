@@ -1,0 +1,179 @@
+"""verdict.json: the contract, its rounding, and a reader that trusts nobody."""
+
+import json
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgeconv.errors import RefusedInput
+from edgeconv.types import ArtifactVerdict, Interval, Verdict
+from edgeconv.verify.encode import decode, dumps, encode, loads
+from edgeconv.verify.paired import paired_drop
+
+
+def verdict(metrics=None, **rest):
+    values = {
+        "file": "model.tflite",
+        "format": "tflite",
+        "precision": "int8",
+        "status": "inconclusive",
+        "equivalent": False,
+        "reason": "top-1 drop 0.8 points …",
+        "metrics": metrics
+        or {
+            "top1": 82.4,
+            "top1_drop": paired_drop(8, 6, 250),
+            "mean_kl": 0.0123456789,
+            "sqnr_db": None,
+        },
+        "needed": 1873,
+        "layers": ({"name": "block_1", "sqnr_db": 12.345678901},),
+        "gated": "top1_drop",
+        "limit": 1.0,
+    }
+    return Verdict("inconclusive", 250, "top-1 …", (ArtifactVerdict(**{**values, **rest}),))
+
+
+def test_the_file_has_the_contract_s_fields():
+    document = json.loads(dumps(verdict()))
+    assert document["schema_version"] == 1
+    assert document["status"] == "inconclusive" and document["samples"] == 250
+    (artifact,) = document["artifacts"]
+    assert {"file", "format", "precision", "status", "equivalent", "metrics", "layers"} <= set(
+        artifact
+    )
+    assert artifact["metrics"]["top1"] == 82.4
+    assert set(artifact["metrics"]["top1_drop"]) == {"estimate", "ci95", "upper95", "lower95"}
+    assert artifact["metrics"]["top1_drop"]["estimate"] == 0.8
+    assert artifact["metrics"]["sqnr_db"] is None
+
+
+def test_numbers_keep_six_digits():
+    document = encode(verdict())
+    (artifact,) = document["artifacts"]
+    assert artifact["metrics"]["mean_kl"] == 0.0123457
+    assert artifact["layers"] == [{"name": "block_1", "sqnr_db": 12.3457}]
+
+
+def test_the_last_bits_of_a_sum_do_not_change_the_file():
+    assert dumps(verdict({"mean_kl": 0.1 + 0.2})) == dumps(verdict({"mean_kl": 0.3}))
+    assert dumps(verdict({"top1": -0.0})) == dumps(verdict({"top1": 0.0}))
+
+
+def test_writing_what_was_read_gives_the_same_bytes():
+    text = dumps(verdict())
+    assert dumps(loads(text)) == text
+    assert loads(text) == loads(text.encode())
+
+
+@given(
+    st.dictionaries(
+        st.text(max_size=8),
+        st.one_of(
+            st.none(),
+            st.floats(allow_nan=False, min_value=-1e200, max_value=1e200),
+            st.builds(
+                Interval,
+                st.floats(-100, 100),
+                st.tuples(st.floats(-100, 100), st.floats(-100, 100)),
+                st.floats(-100, 100),
+                st.floats(-100, 100),
+            ),
+        ),
+        min_size=1,
+        max_size=4,
+    )
+)
+@settings(max_examples=100, deadline=None)
+def test_a_second_round_trip_changes_nothing(metrics):
+    once = loads(dumps(verdict(metrics)))
+    assert loads(dumps(once)) == once
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_what_is_not_finite_is_null(value):
+    assert encode(verdict({"top1": value}))["artifacts"][0]["metrics"]["top1"] is None
+
+
+def edited(path, value):
+    document = json.loads(dumps(verdict()))
+    *parents, last = path
+    place = document
+    for key in parents:
+        place = place[key]
+    place[last] = value
+    return document
+
+
+A = ("artifacts", 0)
+DROP = (*A, "metrics", "top1_drop")
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("schema_version",), 2),
+        (("schema_version",), True),
+        (("status",), "great"),
+        (("status",), None),
+        (("samples",), "250"),
+        (("samples",), 1.5),
+        (("gate",), 3),
+        (("artifacts",), {}),
+        (A, []),
+        (A, None),
+        (("extra",), 1),
+        ((*A, "extra"), 1),
+        ((*A, "format"), "pickle"),
+        ((*A, "precision"), "int4"),
+        ((*A, "status"), "PASS"),
+        ((*A, "equivalent"), 1),
+        ((*A, "file"), None),
+        ((*A, "needed"), 1.5),
+        ((*A, "needed"), True),
+        ((*A, "limit"), "1"),
+        ((*A, "limit"), 10**400),
+        ((*A, "metrics"), []),
+        ((*A, "metrics", "top1"), "83"),
+        ((*A, "metrics", "top1"), True),
+        ((*A, "metrics", "top1"), [1]),
+        ((*A, "metrics", "top1"), 10**400),
+        (DROP, {}),
+        ((*DROP, "ci95"), [1]),
+        ((*DROP, "ci95"), [1, "2"]),
+        ((*DROP, "ci95"), 3),
+        ((*DROP, "estimate"), None),
+        ((*DROP, "more"), 1),
+        ((*A, "layers"), {}),
+        ((*A, "layers"), [3]),
+    ],
+)
+def test_a_document_that_is_no_verdict_is_refused(path, value):
+    with pytest.raises(RefusedInput) as refusal:
+        decode(edited(path, value))
+    assert "\n" not in refusal.value.message and len(refusal.value.message) < 200
+
+
+@pytest.mark.parametrize("field", ["schema_version", "status", "samples", "gate", "artifacts"])
+def test_a_missing_field_is_refused_by_name(field):
+    document = json.loads(dumps(verdict()))
+    del document[field]
+    with pytest.raises(RefusedInput, match=field):
+        decode(document)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "3", "null", "{", "[" * 100_000, b"\xff\xfe", '{"a": NaN}', "x" * (17 * 2**20)],
+)
+def test_text_that_is_no_verdict_is_refused(text):
+    with pytest.raises(RefusedInput):
+        loads(text)
+
+
+def test_infinity_spelled_as_a_number_is_refused():
+    text = dumps(verdict()).replace("82.4", "1e999")
+    with pytest.raises(RefusedInput, match="top1"):
+        loads(text)
