@@ -1,0 +1,130 @@
+"""Lower: a frozen graph with a free batch axis -> a float32 TFLite file with batch 1.
+
+A free batch axis would leave SHAPE, STRIDED_SLICE and PACK before each RESHAPE,
+and float DEQUANTIZE around them in an int8 model. Starting from the frozen graph
+(and not from a Keras model) skips a SavedModel round trip of most of the time,
+and keeps the node names, which begin with layer paths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from edgeconv.errors import InternalError, Unsupported
+from edgeconv.progress import Progress
+from edgeconv.targets.names import layer_of
+from edgeconv.targets.tflite import flatbuffer
+from edgeconv.targets.tflite.graph import assign_layers
+from edgeconv.types import FloatGraph, SourceModel, TensorSpec
+from edgeconv.workshop import Workshop
+
+__all__ = ["lower", "lower_source"]
+
+State = dict[str, Any]
+Spec = dict[str, Any]
+
+
+def lower_source(source: SourceModel, workshop: Workshop, folder: Path) -> FloatGraph:
+    """Lower ``source`` in the workshop.
+
+    Args:
+        source: The frozen graph and its specs.
+        workshop: Where TensorFlow lives.
+        folder: Gets ``float.tflite``.
+
+    Returns:
+        The float graph with batch 1; its outputs bear the names of the source's.
+
+    Raises:
+        Unsupported: Operators that only Flex or custom kernels have.
+    """
+    path = folder / "float.tflite"
+    result = workshop.call(
+        "edgeconv.targets.tflite.lower:lower",
+        graph=str(source.graph),
+        inputs=[_as_json(spec) for spec in source.inputs],
+        outputs=[_as_json(spec) for spec in source.outputs],
+        out=str(path),
+    )
+    if result["unsupported"]:
+        raise _unsupported(result["unsupported"], source.layers)
+    return _describe(source, path)
+
+
+def lower(
+    state: State,
+    progress: Progress,
+    *,
+    graph: str,
+    inputs: list[Spec],
+    outputs: list[Spec],
+    out: str,
+) -> dict[str, Any]:
+    """The workshop's side: convert ``graph`` and write the file to ``out``.
+
+    Returns:
+        ``unsupported``: (operator, node name) pairs; none where it worked.
+    """
+    import tensorflow as tf
+    from tensorflow.lite.python.convert_phase import ConverterError
+
+    graph_def = tf.compat.v1.GraphDef.FromString(Path(graph).read_bytes())
+
+    def body(*tensors: Any) -> Any:
+        feeds = {f"{s['name']}:0": t for s, t in zip(inputs, tensors, strict=True)}
+        fetches = [f"{s['name']}:0" for s in outputs]
+        return tf.graph_util.import_graph_def(graph_def, feeds, fetches, name="")
+
+    specs = [tf.TensorSpec([1, *s["shape"][1:]], s["dtype"], name=s["name"]) for s in inputs]
+    function = tf.compat.v1.wrap_function(body, specs)
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
+    try:
+        content = converter.convert()
+    except ConverterError as error:
+        found = _operators_of(error)
+        if not found:
+            raise
+        return {"unsupported": found}
+    flatbuffer.write_bytes(content, Path(out))
+    return {"unsupported": []}
+
+
+def _operators_of(error: Any) -> list[tuple[str, str]]:
+    """Operator and node name of each part of the graph that has no built-in kernel."""
+    return [
+        (found.operator.name.removeprefix("tf."), next((c.name for c in found.location.call), ""))
+        for found in error.errors
+        if found.HasField("operator")
+    ]
+
+
+def _unsupported(found: Sequence[Sequence[str]], layers: Sequence[str]) -> Unsupported:
+    places = {f"{op} (layer {layer_of(node, set(layers)) or node or '?'})" for op, node in found}
+    return Unsupported(
+        f"TFLite has no built-in operator for {', '.join(sorted(places))}.",
+        "Replace the layer with one made of common operations, or export with --format onnx.",
+    )
+
+
+def _describe(source: SourceModel, path: Path) -> FloatGraph:
+    model = flatbuffer.read(path)
+    tensor_layers = assign_layers(model, set(source.layers))
+    renamed = flatbuffer.rename_outputs(model, [spec.name for spec in source.outputs])
+    if renamed:
+        flatbuffer.write(model, path)
+    inputs, outputs = flatbuffer.specs(model)
+    if [s.name for s in inputs] != [s.name for s in source.inputs]:
+        raise InternalError(f"TFLite's converter renamed the inputs to {[s.name for s in inputs]}.")
+    return FloatGraph(
+        format="tflite",
+        path=path,
+        inputs=inputs,
+        outputs=outputs,
+        tensor_layers={renamed.get(name, name): layer for name, layer in tensor_layers.items()},
+    )
+
+
+def _as_json(spec: TensorSpec) -> Spec:
+    return {"name": spec.name, "shape": list(spec.shape), "dtype": spec.dtype}

@@ -1,0 +1,42 @@
+"""Structure: which operators a TFLite file has, and which of them are not integer."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from edgeconv.targets.tflite import flatbuffer as fb
+
+__all__ = ["count_operators"]
+
+_FLOATS = frozenset({"float16", "float32", "float64", "bfloat16"})
+
+
+def count_operators(model: fb.ModelT) -> tuple[dict[str, int], dict[str, int]]:
+    """Count the operators of all subgraphs by type.
+
+    Returns:
+        All, and those that read or write a float tensor that is no constant,
+        QUANTIZE and DEQUANTIZE among them; by name.
+    """
+    every: Counter[str] = Counter()
+    floats: Counter[str] = Counter()
+    for kind, tensors in _operators(model):
+        every[kind] += 1
+        floats[kind] += any(
+            fb.dtype_of(t) in _FLOATS and not fb.is_constant(model, t) for t in tensors
+        )
+    return _sorted(every), _sorted(floats)
+
+
+def _operators(model: fb.ModelT) -> Iterator[tuple[str, list[Any]]]:
+    names = fb.operator_names(model)
+    for graph in model.subgraphs:
+        for operator in graph.operators:
+            ends = [*operator.inputs, *operator.outputs]
+            yield names[operator.opcodeIndex], [graph.tensors[i] for i in ends if i >= 0]
+
+
+def _sorted(counts: Counter[str]) -> dict[str, int]:
+    return {name: counts[name] for name in sorted(counts) if counts[name]}
