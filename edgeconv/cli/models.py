@@ -30,8 +30,10 @@ def run(args: argparse.Namespace, console: Console) -> int:
         return 0
     console.print(_table())
     console.print(
-        "Top-1 and top-5: percent on ImageNet, as published. Preprocess: values, then resize.\n"
-        f"Weights: yes where they lie in {keras_cache()}; others are downloaded when asked for."
+        "top-1, top-5: percent on ImageNet, as published.\n"
+        "values: tf -1..1, caffe BGR minus mean, torch standardized, none 0..255.\n"
+        "crop: share of the shorter side; stretch: the whole picture, whatever its shape.\n"
+        f"cached: the weights are in {keras_cache()}; export fetches the others."
     )
     return 0
 
@@ -60,25 +62,25 @@ def _table() -> Table:
     from rich import box
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("model", no_wrap=True)
     for title in ("input", "parameters", "top-1", "top-5"):
         table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("preprocess", no_wrap=True)
-    table.add_column("weights", no_wrap=True)
+    for title in ("values", "crop", "cached"):
+        table.add_column(title, no_wrap=True)
     for model in ZOO:
         table.add_row(*_cells(model))
     return table
 
 
 def _cells(model: ZooModel) -> tuple[str, ...]:
-    how = f"crop {model.crop_fraction:.3f}" if model.resize == "crop" else model.resize
     return (
         model.name,
         f"{model.input_size}",
         f"{model.parameters:,}",
         f"{model.top1:.1f}",
         "" if model.top5 is None else f"{model.top5:.1f}",
-        f"{model.preprocess}, {how} {model.filter}",
+        model.preprocess,
+        f"{model.crop_fraction:.3f}" if model.resize == "crop" else model.resize,
         "yes" if is_cached(model) else "",
     )

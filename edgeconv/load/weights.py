@@ -134,7 +134,7 @@ def _aside(path: Path) -> Iterator[tuple[IO[bytes], Path]]:
         part.unlink(missing_ok=True)
 
 
-def _opened(url: str, *, https_only: bool) -> Any:  # noqa: ANN401 - urllib types it so
+def _opened(url: str, *, https_only: bool) -> Any:
     handlers = [_StayOnHttps] if https_only else []
     host = urlsplit(url).netloc
     try:
