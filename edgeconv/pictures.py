@@ -85,7 +85,7 @@ def decode(source: Union[bytes, str, os.PathLike[str]], name: str = "") -> Image
 
     _silence_pillow()
     shown = printable(name or ("The picture" if isinstance(source, bytes) else os.fspath(source)))
-    file = io.BytesIO(source) if isinstance(source, bytes) else _checked_path(source, shown)
+    file = io.BytesIO(source) if isinstance(source, bytes) else checked_path(source, shown)
     try:
         with Image.open(file, formats=FORMATS) as image:
             refuse_large(image.width, image.height, shown)
@@ -117,8 +117,14 @@ def _silence_pillow() -> None:
     warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
-def _checked_path(source: Union[str, os.PathLike[str]], shown: str) -> str:
-    """``source``, if it is a regular file of a size that a picture may have."""
+def checked_path(source: Union[str, os.PathLike[str]], shown: str) -> str:
+    """``source``, if it is a regular file of a size that a picture may have.
+
+    Raises:
+        UsageError: There is no such file.
+        RefusedInput: It is no regular file, or larger than ``MAX_FILE_BYTES``.
+        HostFailure: It can't be looked at.
+    """
     path = os.fspath(source)
     try:
         status = Path(path).stat()

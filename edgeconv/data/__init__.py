@@ -1,1 +1,19 @@
 """Data: folders, manifests and arrays as streams of preprocessed batches."""
+
+from edgeconv.data.files import picture_items
+from edgeconv.data.folder import read_folder
+from edgeconv.data.items import Items
+from edgeconv.data.manifest import read_manifest
+from edgeconv.data.overlap import refuse_overlap
+from edgeconv.data.reader import open_dataset
+from edgeconv.data.splits import split
+
+__all__ = [
+    "Items",
+    "open_dataset",
+    "picture_items",
+    "read_folder",
+    "read_manifest",
+    "refuse_overlap",
+    "split",
+]
