@@ -7,18 +7,16 @@ They have no labels, and no photograph is on both sides. See docs/calibration.md
 
 from __future__ import annotations
 
-import hashlib
 import tomllib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
-from edgeconv.errors import HostFailure, RefusedInput, UsageError
-from edgeconv.preprocess import Preprocess, decode, prepare_image
-from edgeconv.types import Batch, Dataset
+from edgeconv.data.files import picture_items
+from edgeconv.data.items import Items
+from edgeconv.errors import EdgeconvError, HostFailure, RefusedInput, UsageError
+from edgeconv.preprocess import Preprocess
 
 __all__ = ["Split", "builtin_folder", "open_builtin"]
 
@@ -41,7 +39,7 @@ def builtin_folder() -> Path:
     raise HostFailure("The built-in pictures are missing from this installation.", _REINSTALL)
 
 
-def open_builtin(preprocess: Preprocess, split: Split) -> Dataset:
+def open_builtin(preprocess: Preprocess, split: Split) -> Items:
     """Open one side of the built-in pictures, each checked against its SHA-256.
 
     Args:
@@ -63,12 +61,12 @@ def open_builtin(preprocess: Preprocess, split: Split) -> Dataset:
         preprocess = replace(preprocess, resize="crop", crop_fraction=1.0)
     folder = builtin_folder()
     entries = [entry for entry in _entries(folder) if entry["split"] == split]
-    return _Pictures(
-        name=f"built-in pictures:{split}",
-        preprocess=preprocess,
-        files=tuple(entry["file"] for entry in entries),
-        contents=tuple(_checked(folder, entry) for entry in entries),
+    files = [entry["file"] for entry in entries]
+    pictures = picture_items(
+        f"built-in pictures:{split}", [folder / file for file in files], files, None, preprocess
     )
+    _check(pictures, [entry["sha256"] for entry in entries])
+    return pictures
 
 
 def _entries(folder: Path) -> list[Mapping[str, Any]]:
@@ -80,40 +78,12 @@ def _entries(folder: Path) -> list[Mapping[str, Any]]:
     return entries
 
 
-def _checked(folder: Path, entry: Mapping[str, Any]) -> bytes:
-    """Read one picture; what is returned is what was compared."""
-    file = entry["file"]
+def _check(pictures: Items, expected: list[str]) -> None:
     try:
-        content: bytes = (folder / file).read_bytes()
-    except OSError as error:
-        raise RefusedInput(f"The built-in picture {file} can't be read.", _REINSTALL) from error
-    if hashlib.sha256(content).hexdigest() != entry["sha256"]:
-        raise RefusedInput(f"The built-in picture {file} was changed.", _REINSTALL)
-    return content
-
-
-@dataclass(frozen=True)
-class _Pictures:
-    """A Dataset over pictures in memory as JPEG: 1.5 MB for a side."""
-
-    name: str
-    preprocess: Preprocess
-    files: tuple[str, ...]
-    contents: tuple[bytes, ...]
-    labelled: bool = False
-
-    @property
-    def fingerprint(self) -> str:
-        digests = b"".join(hashlib.sha256(content).digest() for content in self.contents)
-        return hashlib.sha256(digests).hexdigest()
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def batches(self, size: int) -> Iterator[Batch]:
-        """Yield the pictures in the manifest's order, decoded as they are asked for."""
-        for start in range(0, len(self), size):
-            part = slice(start, start + size)
-            pairs = zip(self.contents[part], self.files[part], strict=True)
-            x = [prepare_image(self.preprocess, decode(*pair)) for pair in pairs]
-            yield Batch(x=(np.concatenate(x),), y=None, ids=self.files[part])
+        found = pictures.item_hashes()
+    except EdgeconvError as error:
+        cause = f"A built-in picture can't be read: {error.message}"
+        raise RefusedInput(cause, _REINSTALL) from error
+    for name, here, there in zip(pictures.ids, found, expected, strict=True):
+        if here != there:
+            raise RefusedInput(f"The built-in picture {name} was changed.", _REINSTALL)
