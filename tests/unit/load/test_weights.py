@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 import http.server
-import os
+import io
 import resource
 import signal
 import socket
@@ -11,6 +11,8 @@ import threading
 import time
 from dataclasses import replace
 
+import h5py
+import numpy as np
 import pytest
 
 from edgeconv.errors import HostFailure
@@ -18,7 +20,16 @@ from edgeconv.load import weights
 from edgeconv.load.weights import find_weights, is_cached, keras_cache
 from edgeconv.load.zoo import find
 
-BODY = b"\x89HDF\r\n\x1a\n" + os.urandom(3 * 2**20)
+
+def hdf5(**options) -> bytes:
+    """A real HDF5 file of a little over 3 MiB."""
+    memory = io.BytesIO()
+    with h5py.File(memory, "w", **options) as file:
+        file["kernel"] = np.random.default_rng(0).normal(size=3 * 2**17)
+    return memory.getvalue()
+
+
+BODY = hdf5()
 MODEL = replace(find("mobilenetv3small"), weights_hash=hashlib.md5(BODY).hexdigest())
 PATH = "/" + MODEL.weights_file
 
@@ -149,6 +160,16 @@ def test_a_login_page_in_place_of_the_file_is_refused(server, tmp_path):
     assert "no HDF5 file" in refused(server, tmp_path, no_checksum)
 
 
+@pytest.mark.parametrize("libver", ["earliest", "v108", "latest"])
+def test_a_file_that_is_cut_short_is_refused_though_no_checksum_is_pinned(server, tmp_path, libver):
+    model = replace(MODEL, weights_hash="")
+    body = hdf5(libver=libver)
+    server.answer = sends(body[:-1])
+    assert "cut short" in refused(server, tmp_path, model)
+    server.answer = sends(body)
+    assert find_weights(model, tmp_path, base_url=server.url).read_bytes() == body
+
+
 def test_a_body_larger_than_the_model_can_be_is_cut_off(server, tmp_path):
     tiny = replace(MODEL, parameters=0)
     huge = sends(BODY * 7, length="")
@@ -200,7 +221,7 @@ def test_a_damaged_file_in_the_cache_is_replaced(server, tmp_path):
     server.answer = sends(BODY)
     watcher = Watcher()
     assert find_weights(MODEL, tmp_path, watcher, base_url=server.url).read_bytes() == BODY
-    assert len(watcher.notes) == 1 and "checksum" in watcher.notes[0]
+    assert len(watcher.notes) == 1 and "cut short" in watcher.notes[0]
 
 
 def test_a_damaged_file_in_the_cache_is_not_used_without_network(server, tmp_path):
