@@ -29,7 +29,13 @@ from edgeconv.types import (
     Verdict,
 )
 
-__all__ = ["SCHEMA_VERSION", "decode", "dumps", "encode", "loads"]
+__all__ = [
+    "SCHEMA_VERSION",
+    "verdict_from_json",
+    "verdict_from_text",
+    "verdict_to_json",
+    "verdict_to_text",
+]
 
 SCHEMA_VERSION = 1
 
@@ -38,12 +44,14 @@ _MOST_BYTES = 16 * 2**20
 _DIGITS = 6
 
 
-def dumps(verdict: Verdict) -> str:
+def verdict_to_text(verdict: Verdict) -> str:
     """The text of verdict.json: the same verdict gives the same bytes."""
-    return json.dumps(encode(verdict), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return (
+        json.dumps(verdict_to_json(verdict), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    )
 
 
-def loads(text: str | bytes) -> Verdict:
+def verdict_from_text(text: str | bytes) -> Verdict:
     """The verdict that stands in a verdict.json.
 
     Raises:
@@ -56,10 +64,10 @@ def loads(text: str | bytes) -> Verdict:
         document = json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise _refused("it is no JSON") from error
-    return decode(document)
+    return verdict_from_json(document)
 
 
-def encode(verdict: Verdict) -> dict[str, Any]:
+def verdict_to_json(verdict: Verdict) -> dict[str, Any]:
     """The contract's dict: percent and points, numbers rounded."""
     return {
         "schema_version": SCHEMA_VERSION,
@@ -70,8 +78,8 @@ def encode(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def decode(document: object) -> Verdict:
-    """The inverse of ``encode``, for a document that anyone may have written.
+def verdict_from_json(document: object) -> Verdict:
+    """The inverse of ``verdict_to_json``, for a document that anyone may have written.
 
     Raises:
         RefusedInput: A field is missing, unknown, or of another type.

@@ -9,7 +9,12 @@ from hypothesis import strategies as st
 
 from edgeconv.errors import RefusedInput
 from edgeconv.types import ArtifactVerdict, Interval, Verdict
-from edgeconv.verify.encode import decode, dumps, encode, loads
+from edgeconv.verify.encode import (
+    verdict_from_json,
+    verdict_from_text,
+    verdict_to_json,
+    verdict_to_text,
+)
 from edgeconv.verify.paired import paired_drop
 
 
@@ -37,7 +42,7 @@ def verdict(metrics=None, **rest):
 
 
 def test_the_file_has_the_contract_s_fields():
-    document = json.loads(dumps(verdict()))
+    document = json.loads(verdict_to_text(verdict()))
     assert document["schema_version"] == 1
     assert document["status"] == "inconclusive" and document["samples"] == 250
     (artifact,) = document["artifacts"]
@@ -51,21 +56,23 @@ def test_the_file_has_the_contract_s_fields():
 
 
 def test_numbers_keep_six_digits():
-    document = encode(verdict())
+    document = verdict_to_json(verdict())
     (artifact,) = document["artifacts"]
     assert artifact["metrics"]["mean_kl"] == 0.0123457
     assert artifact["layers"] == [{"name": "block_1", "sqnr_db": 12.3457}]
 
 
 def test_the_last_bits_of_a_sum_do_not_change_the_file():
-    assert dumps(verdict({"mean_kl": 0.1 + 0.2})) == dumps(verdict({"mean_kl": 0.3}))
-    assert dumps(verdict({"top1": -0.0})) == dumps(verdict({"top1": 0.0}))
+    assert verdict_to_text(verdict({"mean_kl": 0.1 + 0.2})) == verdict_to_text(
+        verdict({"mean_kl": 0.3})
+    )
+    assert verdict_to_text(verdict({"top1": -0.0})) == verdict_to_text(verdict({"top1": 0.0}))
 
 
 def test_writing_what_was_read_gives_the_same_bytes():
-    text = dumps(verdict())
-    assert dumps(loads(text)) == text
-    assert loads(text) == loads(text.encode())
+    text = verdict_to_text(verdict())
+    assert verdict_to_text(verdict_from_text(text)) == text
+    assert verdict_from_text(text) == verdict_from_text(text.encode())
 
 
 @given(
@@ -88,17 +95,17 @@ def test_writing_what_was_read_gives_the_same_bytes():
 )
 @settings(max_examples=100, deadline=None)
 def test_a_second_round_trip_changes_nothing(metrics):
-    once = loads(dumps(verdict(metrics)))
-    assert loads(dumps(once)) == once
+    once = verdict_from_text(verdict_to_text(verdict(metrics)))
+    assert verdict_from_text(verdict_to_text(once)) == once
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_what_is_not_finite_is_null(value):
-    assert encode(verdict({"top1": value}))["artifacts"][0]["metrics"]["top1"] is None
+    assert verdict_to_json(verdict({"top1": value}))["artifacts"][0]["metrics"]["top1"] is None
 
 
 def edited(path, value):
-    document = json.loads(dumps(verdict()))
+    document = json.loads(verdict_to_text(verdict()))
     *parents, last = path
     place = document
     for key in parents:
@@ -152,16 +159,16 @@ DROP = (*A, "metrics", "top1_drop")
 )
 def test_a_document_that_is_no_verdict_is_refused(path, value):
     with pytest.raises(RefusedInput) as refusal:
-        decode(edited(path, value))
+        verdict_from_json(edited(path, value))
     assert "\n" not in refusal.value.message and len(refusal.value.message) < 200
 
 
 @pytest.mark.parametrize("field", ["schema_version", "status", "samples", "gate", "artifacts"])
 def test_a_missing_field_is_refused_by_name(field):
-    document = json.loads(dumps(verdict()))
+    document = json.loads(verdict_to_text(verdict()))
     del document[field]
     with pytest.raises(RefusedInput, match=field):
-        decode(document)
+        verdict_from_json(document)
 
 
 @pytest.mark.parametrize(
@@ -170,10 +177,10 @@ def test_a_missing_field_is_refused_by_name(field):
 )
 def test_text_that_is_no_verdict_is_refused(text):
     with pytest.raises(RefusedInput):
-        loads(text)
+        verdict_from_text(text)
 
 
 def test_infinity_spelled_as_a_number_is_refused():
-    text = dumps(verdict()).replace("82.4", "1e999")
+    text = verdict_to_text(verdict()).replace("82.4", "1e999")
     with pytest.raises(RefusedInput, match="top1"):
-        loads(text)
+        verdict_from_text(text)
