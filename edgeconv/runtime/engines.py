@@ -202,7 +202,8 @@ def _load(name: str) -> Any:
     engine = ENGINES[name]
     if not _is_there(engine):
         raise MissingDependency(
-            f"The engine {name} is not installed.", f"pip install edgeconv[{engine.extra}]"
+            f"The engine {name} is not installed.",
+            f"pip install edgeconv[{engine.extra}], or {engine.package} alone.",
         )
     try:
         with quiet_stderr():

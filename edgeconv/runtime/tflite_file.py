@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from edgeconv.errors import RefusedInput, Unsupported, UsageError
+from edgeconv.errors import MissingDependency, RefusedInput, Unsupported, UsageError
 from edgeconv.runtime.matching import first_line, in_batches, match_tensors
 from edgeconv.runtime.quiet import quiet_stderr
 from edgeconv.types import Array, TensorSpec
@@ -78,6 +78,11 @@ def _allocated(data: bytes, library: Any, threads: int) -> Any:
         with quiet_stderr():
             interpreter = library.Interpreter(model_content=data, num_threads=threads)
             interpreter.allocate_tensors()
+    except (ImportError, SystemError) as error:
+        raise MissingDependency(
+            f"The TFLite engine does not work with NumPy {np.__version__}.",
+            "tflite-runtime's wheels need NumPy 1.x: pip install 'numpy<2'",
+        ) from error
     except (RuntimeError, ValueError) as error:
         cause = first_line(error)
         if "op" in cause.lower().split() or "custom op" in cause.lower():

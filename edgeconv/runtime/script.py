@@ -1,0 +1,125 @@
+"""The command line of infer.py, the script that travels inside a bundle.
+
+Exit codes: 0 done; 1 the self-test failed; 2 usage; 3 input refused; 4 not
+supported; 5 no engine; 6 disk; 70 a bug; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn, Optional
+
+from edgeconv.errors import EdgeconvError, HostFailure, InternalError, UsageError
+from edgeconv.pictures import printable
+from edgeconv.runtime.checksums import SealedFolder
+from edgeconv.runtime.engines import ENGINES
+from edgeconv.runtime.replay import replay_golden
+from edgeconv.runtime.session import Session, read_manifest
+from edgeconv.runtime.show import (
+    answer_as_text,
+    answers_as_json,
+    replays_as_json,
+    replays_as_text,
+)
+
+__all__ = ["add_run_arguments", "main"]
+
+
+class _OneLineParser(argparse.ArgumentParser):
+    """argparse, with its errors as ours."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}.", f"See {self.prog} --help.")
+
+
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options that ``infer.py`` and ``edgeconv run`` share."""
+    parser.add_argument(
+        "--top", type=_count, default=5, metavar="N", help="how many classes to print (default: 5)"
+    )
+    parser.add_argument(
+        "--engine", choices=list(ENGINES), help="default: the first that is installed"
+    )
+    parser.add_argument(
+        "--threads", type=_count, default=1, metavar="N", help="threads an inference (default: 1)"
+    )
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no count of 1 or more")
+    return int(text)
+
+
+def main(folder: Path, argv: Optional[Sequence[str]] = None) -> int:
+    """Run the bundle in ``folder``.
+
+    Args:
+        folder: The bundle.
+        argv: Arguments after the program's name; those of the process by default.
+
+    Returns:
+        The exit code.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    as_json = "--json" in arguments
+    try:
+        return _run_script(folder, arguments)
+    except EdgeconvError as error:
+        return _report(error, as_json)
+    except BrokenPipeError:  # the reader has seen enough, as with | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except (OSError, MemoryError) as error:
+        return _report(HostFailure(f"The system refused: {error or 'out of memory'}."), as_json)
+    except Exception as error:
+        if "--debug" in arguments:
+            raise
+        cause = f"{type(error).__name__}: {error}"
+        return _report(InternalError(f"A bug: {cause}", "Run again with --debug."), as_json)
+
+
+def _run_script(folder: Path, arguments: list[str]) -> int:
+    parser = _OneLineParser(prog="infer.py", description="Run this bundle's model.")
+    parser.add_argument("inputs", nargs="*", metavar="INPUT", help="a picture or an .npy file")
+    add_run_arguments(parser)
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    parser.add_argument(
+        "--self-test", action="store_true", help="replay the golden inputs, then exit"
+    )
+    parser.add_argument("--debug", action="store_true", help="tracebacks of bugs")
+    args = parser.parse_args(arguments)
+    if args.self_test:
+        sealed = SealedFolder(folder)
+        replays = replay_golden(sealed, read_manifest(sealed), args.engine, args.threads)
+        print(json.dumps(replays_as_json(replays)) if args.json else replays_as_text(replays))
+        return 0 if all(replay.passed for replay in replays) else 1
+    if not args.inputs:
+        raise UsageError("No INPUT was given.", "Pass pictures or .npy files, or --self-test.")
+    session = Session.open(folder, args.engine, args.threads)
+    answers = session.answers(args.inputs)
+    if args.json:
+        print(json.dumps(answers_as_json(session, answers, args.top), ensure_ascii=False))
+    else:
+        for answer in answers:
+            print(answer_as_text(session, answer, args.top))
+    return 0
+
+
+def _report(error: EdgeconvError, as_json: bool) -> int:
+    message, hint = printable(error.message), printable(error.hint)
+    if as_json:
+        failure = {"code": error.code, "message": message, "hint": hint}
+        print(json.dumps({"schema_version": 1, "error": failure}))
+    print(f"infer.py: {message}", file=sys.stderr)
+    if hint:
+        print(f"  {hint}", file=sys.stderr)
+    return error.exit_code
