@@ -1,1 +1,6 @@
-"""Package: the bundle, written aside and renamed whole."""
+"""Package: a verified model becomes the folder that ships."""
+
+from edgeconv.package.bundle import destination, write_bundle
+from edgeconv.package.folder import check_destination
+
+__all__ = ["check_destination", "destination", "write_bundle"]
