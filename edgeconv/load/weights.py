@@ -171,7 +171,7 @@ def _receive(response: Any, file: IO[bytes], model: ZooModel, progress: Progress
     length = response.headers.get("Content-Length", "")
     expected = int(length) if length.isdecimal() else None
     steps = None if expected is None else math.ceil(expected / _CHUNK_BYTES)
-    progress.stage(f"Downloading {model.weights_file} (MiB)", steps)
+    progress.stage(f"download weights of {model.name} (MiB)", steps)
     received = 0
     while chunk := _next(response):
         received += len(chunk)

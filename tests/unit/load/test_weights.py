@@ -102,7 +102,7 @@ def test_weights_are_downloaded_once_with_progress(server, tmp_path):
     assert path.read_bytes() == BODY
     assert [p.name for p in cache.iterdir()] == [MODEL.weights_file]
     assert watcher.total == watcher.steps == 4
-    assert MODEL.weights_file in watcher.titles[0]
+    assert MODEL.name in watcher.titles[0]
     assert find_weights(MODEL, cache, base_url=server.url) == path
     assert server.asked == [PATH]
 
