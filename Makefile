@@ -18,7 +18,7 @@ $(READY): pyproject.toml constraints.txt
 	  { echo "edgeconv needs Python 3.11 or newer; pass one: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@echo "Setting up $(VENV): TensorFlow and the converters, about 2 GB and some minutes, once." >&2
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install -q --no-input --disable-pip-version-check \
+	@$(BIN)/python -m pip install -qq --no-input --disable-pip-version-check \
 	  -c constraints.txt -e '.[dev]'
 	@touch $@
 
