@@ -9,7 +9,7 @@ from edgeconv.package.manifest import artifact_file
 from edgeconv.preprocess import Preprocess
 from edgeconv.types import Artifact, Recipe, SourceModel, TensorSpec
 
-__all__ = ["build_card"]
+__all__ = ["build_card", "preprocess_text"]
 
 _ENGINES = {
     "tflite": "`ai-edge-litert` (or `tflite-runtime` with `numpy<2`)",
@@ -53,7 +53,7 @@ def build_card(
         "## How close it is to the original\n",
         _accuracy(verdict),
         "## What goes in and what comes out\n",
-        _preprocessing(source.preprocess),
+        preprocess_text(source.preprocess) + "\n",
         _tensors(artifacts),
         _ACTIVATIONS[source.activation] + "\n",
         _limits(artifacts),
@@ -103,11 +103,12 @@ def _metric(row: Mapping[str, Any], key: str) -> str:
     return f"{value:.4g}" if isinstance(value, int | float) else ""
 
 
-def _preprocessing(preprocess: Preprocess) -> str:
+def preprocess_text(preprocess: Preprocess) -> str:
+    """What is done to an input, in a sentence."""
     scale, offset = (_numbers(getattr(preprocess, name)) for name in ("scale", "offset"))
     affine = f"`x * {scale} + {offset}`"
     if preprocess.kind == "array":
-        return f"Input: an array; raw values become {affine}.\n"
+        return f"Input: an array; raw values become {affine}."
     size = f"{preprocess.width} x {preprocess.height}"
     steps = {
         "crop": f"resized ({preprocess.filter}) so that the centre crop of {size} keeps"
@@ -117,7 +118,7 @@ def _preprocessing(preprocess: Preprocess) -> str:
     }
     return (
         f"Input: a picture, {steps[preprocess.resize]}, channels {preprocess.color.upper()},"
-        f" axes {preprocess.layout.upper()}; pixels 0..255 become {affine}.\n"
+        f" axes {preprocess.layout.upper()}; pixels 0..255 become {affine}."
     )
 
 

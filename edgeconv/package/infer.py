@@ -124,18 +124,25 @@ def _body(module: str, source: str, imports: _Imports) -> tuple[str, list[str]]:
     names: list[str] = []
     for index, node in enumerate(ast.parse(source).body):
         defined = _defined(node)
-        is_docstring = index == 0 and isinstance(node, ast.Expr)
-        unwanted = module == "types" and not set(defined) & set(_WANTED_TYPES)
         if isinstance(node, ast.Import | ast.ImportFrom):
-            if not unwanted or not isinstance(node, ast.ImportFrom):
+            # What types.py imports by name is for the nouns that stay at home.
+            if module != "types" or isinstance(node, ast.Import):
                 imports.add(node)
-        elif not is_docstring and not unwanted and defined != ["__all__"]:
+        elif _ships(module, index, node, defined):
             names += defined
             continue
         _blank(lines, node)
-    if module == "types":  # comments of the nouns that stay at home
+    if module == "types":  # comments of those nouns
         lines = [line for line in lines if not line.startswith("#")]
     return _tidy(lines), names
+
+
+def _ships(module: str, index: int, node: ast.stmt, defined: list[str]) -> bool:
+    if index == 0 and isinstance(node, ast.Expr):  # the module's docstring
+        return False
+    if module == "types":
+        return bool(set(defined) & set(_WANTED_TYPES))
+    return defined != ["__all__"]
 
 
 def _defined(node: ast.stmt) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from edgeconv.types import Artifact, Format, Recipe, SourceModel, TensorSpec
 
-__all__ = ["artifact_file", "build_manifest", "json_bytes"]
+__all__ = ["artifact_file", "build_manifest", "describe_tensor", "json_bytes"]
 
 _SCHEMA_VERSION = 1
 
@@ -47,8 +47,8 @@ def build_manifest(
         "activation": source.activation,
         "labels": "labels.txt" if source.labels else None,
         "preprocess": source.preprocess.to_json(),
-        "inputs": [_tensor(spec) for spec in source.inputs],
-        "outputs": [_tensor(spec) for spec in source.outputs],
+        "inputs": [describe_tensor(spec) for spec in source.inputs],
+        "outputs": [describe_tensor(spec) for spec in source.outputs],
         "artifacts": [_artifact(artifact) for artifact in artifacts],
         "golden": {"file": "golden.npz", "tolerance": dict(tolerance)},
         "recipe": asdict(recipe),
@@ -74,14 +74,15 @@ def _artifact(artifact: Artifact) -> dict[str, Any]:
         "precision": artifact.precision,
         "sha256": artifact.sha256,
         "bytes": artifact.size_bytes,
-        "inputs": [_tensor(spec) for spec in artifact.inputs],
-        "outputs": [_tensor(spec) for spec in artifact.outputs],
+        "inputs": [describe_tensor(spec) for spec in artifact.inputs],
+        "outputs": [describe_tensor(spec) for spec in artifact.outputs],
         "operators": dict(artifact.operators),
         "float_operators": dict(artifact.float_operators),
     }
 
 
-def _tensor(spec: TensorSpec) -> dict[str, Any]:
+def describe_tensor(spec: TensorSpec) -> dict[str, Any]:
+    """A tensor as it stands in manifest.json."""
     return {**asdict(spec), "shape": list(spec.shape)}
 
 
