@@ -160,6 +160,7 @@ class Layer:
         output: Name of the tensor it writes.
         weight: Name of its constant kernel, or "".
         bias: Name of its constant bias, or "".
+        inputs: Names of the activations that it reads, in the operator's order.
     """
 
     name: str
@@ -167,6 +168,7 @@ class Layer:
     output: str
     weight: str = ""
     bias: str = ""
+    inputs: tuple[str, ...] = ()
 
 
 #: Keras layer name -> (kernel, bias or None), float32, in the layout of the

@@ -5,13 +5,16 @@
                  as many cut at either end, never wider than [min(x), max(x)]
 
 Every range is widened to hold 0, which padding and ReLU need exactly (Jacob et
-al., CVPR 2018, section 2.1).
+al., CVPR 2018, section 2.1). A tensor that was 0 throughout gets [0, 1]: any
+step represents it, and one near 0 would make the int32 bias of the layer that
+reads it saturate.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Final
 
 import numpy as np
 
@@ -19,6 +22,10 @@ from edgeconv.errors import InternalError, UsageError
 from edgeconv.types import Ranges, Recipe, TensorRange
 
 __all__ = ["CALIBRATORS", "clip", "needs_histograms"]
+
+#: The narrowest range that ai-edge-quantizer gives steps of its own
+#: (min_bound of uniform_quantize_tensor.py); narrower ones are 0 to it.
+_NARROWEST: Final = 1e-9
 
 Clipping = Callable[[TensorRange, Recipe], tuple[float, float]]
 
@@ -31,7 +38,7 @@ def clip(ranges: Ranges, recipe: Recipe) -> Ranges:
         recipe: Its ``calibrator`` and ``percentile`` are used.
 
     Returns:
-        The same tensors and histograms, ``low <= 0 <= high``.
+        The same tensors and histograms, ``low <= 0 <= high`` and ``low < high``.
 
     Raises:
         UsageError: The recipe's percentile makes no sense.
@@ -46,7 +53,8 @@ def needs_histograms(recipe: Recipe) -> bool:
 
 
 def _with_zero(seen: TensorRange, low: float, high: float) -> TensorRange:
-    return replace(seen, low=min(low, 0.0), high=max(high, 0.0))
+    low, high = min(low, 0.0), max(high, 0.0)
+    return replace(seen, low=low, high=high if high - low > _NARROWEST else 1.0)
 
 
 def _minmax(seen: TensorRange, recipe: Recipe) -> tuple[float, float]:

@@ -22,6 +22,7 @@ __all__ = [
     "is_constant",
     "name_of",
     "operator_names",
+    "parse",
     "read",
     "rename_outputs",
     "specs",
@@ -42,9 +43,14 @@ _TABLES_BYTES: Final = 1 << 20
 
 def read(path: Path) -> ModelT:
     """The file as a mutable tree; constants are views into its bytes."""
+    return parse(path.read_bytes())
+
+
+def parse(content: bytes | bytearray) -> ModelT:
+    """``content`` as a mutable tree; constants are views into it."""
     from ai_edge_litert.tools import flatbuffer_utils
 
-    return flatbuffer_utils.read_model_from_bytearray(path.read_bytes())
+    return flatbuffer_utils.read_model_from_bytearray(content)
 
 
 def write(model: ModelT, path: Path) -> None:

@@ -174,9 +174,16 @@ def _plain_steps(model: fb.ModelT, tensor_layers: Mapping[str, str]) -> Iterator
                 output=output,
                 weight="" if weight is None else fb.name_of(weight),
                 bias="" if bias is None else fb.name_of(bias),
+                inputs=_activations(model, operator),
             ),
             operator,
         )
+
+
+def _activations(model: fb.ModelT, operator: Any) -> tuple[str, ...]:
+    tensors = model.subgraphs[0].tensors
+    read = [tensors[i] for i in operator.inputs if i >= 0]
+    return tuple(fb.name_of(t) for t in read if not fb.is_constant(model, t))
 
 
 def _input(model: fb.ModelT, operator: Any, slot: int) -> Any:

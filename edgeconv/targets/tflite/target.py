@@ -1,0 +1,71 @@
+"""The TFLite target: this format behind the Target protocol."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from edgeconv.progress import Progress
+from edgeconv.runtime.engines import open_model
+from edgeconv.targets.base import Runner, Target
+from edgeconv.targets.tflite import graph as graphs
+from edgeconv.targets.tflite.lower import lower_source
+from edgeconv.targets.tflite.observe import observe
+from edgeconv.targets.tflite.quantize import quantize
+from edgeconv.types import (
+    Artifact,
+    Dataset,
+    FloatGraph,
+    Layer,
+    Precision,
+    Ranges,
+    Recipe,
+    SourceModel,
+    Weights,
+)
+from edgeconv.workshop import Workshop
+
+__all__ = ["TFLITE"]
+
+
+class TfliteTarget:
+    """TFLite (LiteRT), batch 1, built-in operators only."""
+
+    name = "tflite"
+    suffix = ".tflite"
+    precisions: tuple[Precision, ...] = ("fp32", "fp16", "dynamic", "int8", "int16x8")
+
+    def lower(self, source: SourceModel, workshop: Workshop, folder: Path) -> FloatGraph:
+        """See ``Target.lower``."""
+        return lower_source(source, workshop, folder)
+
+    def layers(self, graph: FloatGraph) -> list[Layer]:
+        """See ``Target.layers``."""
+        return graphs.layers(graph)
+
+    def weights(self, graph: FloatGraph) -> Weights:
+        """See ``Target.weights``."""
+        return graphs.weights(graph)
+
+    def patch(self, graph: FloatGraph, weights: Weights, path: Path) -> FloatGraph:
+        """See ``Target.patch``."""
+        return graphs.patch(graph, weights, path)
+
+    def observe(
+        self, graph: FloatGraph, dataset: Dataset, progress: Progress, *, histograms: bool = False
+    ) -> Ranges:
+        """See ``Target.observe``."""
+        return observe(graph, dataset, progress, histograms=histograms)
+
+    def quantize(self, graph: FloatGraph, ranges: Ranges, recipe: Recipe, path: Path) -> Artifact:
+        """See ``Target.quantize``."""
+        return quantize(graph, ranges, recipe, path)
+
+    def open(self, artifact: Artifact) -> Runner:
+        """See ``Target.open``."""
+        return open_model(
+            artifact.path.read_bytes(), "tflite", artifact.inputs, artifact.outputs, "litert"
+        )
+
+
+TFLITE: Final[Target] = TfliteTarget()
