@@ -1,5 +1,6 @@
 """Verify: paired metrics, their intervals, and the gate."""
 
+from edgeconv.verify.conversion import check_conversion
 from edgeconv.verify.encode import (
     verdict_from_json,
     verdict_from_text,
@@ -8,14 +9,17 @@ from edgeconv.verify.encode import (
 )
 from edgeconv.verify.gate import Gate, exit_code, parse_max_drop
 from edgeconv.verify.judge import Disagreement, judge
+from edgeconv.verify.naming import named
 from edgeconv.verify.structure import describe
 
 __all__ = [
     "Disagreement",
     "Gate",
+    "check_conversion",
     "describe",
     "exit_code",
     "judge",
+    "named",
     "parse_max_drop",
     "verdict_from_json",
     "verdict_from_text",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edgeconv.errors import InternalError, RefusedInput, UsageError
 from edgeconv.progress import Progress
-from edgeconv.targets.base import Runner
 from edgeconv.types import (
     Activation,
     Array,
@@ -25,6 +25,9 @@ from edgeconv.verify.answers import threshold_for
 from edgeconv.verify.gate import Gate, Metric, status
 from edgeconv.verify.metrics import Measurement, Meter
 from edgeconv.verify.structure import describe
+
+if TYPE_CHECKING:
+    from edgeconv.targets.base import Runner
 
 __all__ = ["Disagreement", "judge", "worst"]
 
