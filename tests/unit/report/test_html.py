@@ -56,6 +56,8 @@ class Page(HTMLParser):
             self.cell = None
 
     def handle_data(self, data):
+        if self.open[-1:] == ["style"]:
+            return
         self.texts.append(data)
         if self.cell:
             self.cells.setdefault(self.cell, []).append(data)
