@@ -89,7 +89,7 @@ def make_demo(folder: Path, seed: int, progress: Progress) -> Demo:
     try:
         pictures_folder = folder / "pictures"
         pictures_folder.mkdir(parents=True, exist_ok=True)
-        progress.stage("Reading handwritten digits")
+        progress.stage("read handwritten digits")
         data, pictures = write_data(folder, seed)
         with tempfile.TemporaryDirectory() as scratch, Workshop(Path(scratch)) as workshop:
             model = folder / "digits.keras"
@@ -160,7 +160,7 @@ def train_in_child(
     state: dict[str, Any], progress: Progress, *, data: str, output: str, seed: int
 ) -> float:
     """Train the CNN, save it, and return its test accuracy in percent (Workshop child only)."""
-    progress.stage("Training a depthwise-separable CNN", EPOCHS)
+    progress.stage("train a depthwise-separable CNN", EPOCHS)
     import keras
     import tensorflow as tf
 
