@@ -29,7 +29,7 @@ from edgeconv.verify.structure import describe
 if TYPE_CHECKING:
     from edgeconv.targets.base import Runner
 
-__all__ = ["Disagreement", "judge", "worst"]
+__all__ = ["Disagreement", "check_reference", "judge", "worst"]
 
 _ORDER: tuple[Status, ...] = ("pass", "inconclusive", "fail")
 
@@ -101,7 +101,7 @@ def judge(
     progress.stage("Verify", len(dataset))
     for batch, truth in _aligned(dataset, reference, batch_size):
         noun = _noun(batch)
-        _check_reference(truth, batch)
+        check_reference(truth, batch)
         for (artifact, run), meter in zip(entries, meters, strict=True):
             answers = meter.add(truth, run(*batch.x)[: len(truth)], batch.y, batch.ids)
             if on_disagreement is not None and answers is not None:
@@ -159,7 +159,12 @@ def _aligned(
         raise InternalError(f"{dataset.name} yielded {start} of its {len(dataset)} items.")
 
 
-def _check_reference(truth: Sequence[Array], batch: Batch) -> None:
+def check_reference(truth: Sequence[Array], batch: Batch) -> None:
+    """Refuse a reference that is none.
+
+    Raises:
+        RefusedInput: One of the original's answers to ``batch`` is NaN or infinite.
+    """
     for answers in truth:
         sound = np.isfinite(answers.reshape(len(answers), -1)).all(axis=1)
         if not sound.all():
