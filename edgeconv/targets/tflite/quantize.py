@@ -10,11 +10,9 @@ from __future__ import annotations
 import hashlib
 import logging
 import warnings
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -23,12 +21,11 @@ from edgeconv.targets.names import precision_of
 from edgeconv.targets.tflite import flatbuffer as fb
 from edgeconv.targets.tflite.graph import layers
 from edgeconv.targets.tflite.rules import rules
+from edgeconv.targets.tflite.statistics import statistics
 from edgeconv.targets.tflite.structure import count_operators
 from edgeconv.types import Artifact, FloatGraph, Ranges, Recipe
 
 __all__ = ["quantize"]
-
-Statistics = dict[str, dict[str, Any]]
 
 
 def quantize(graph: FloatGraph, ranges: Ranges, recipe: Recipe, path: Path) -> Artifact:
@@ -51,6 +48,7 @@ def quantize(graph: FloatGraph, ranges: Ranges, recipe: Recipe, path: Path) -> A
     if precisions | {recipe.precision} != {"fp32"}:
         model = _quantized(model, graph, ranges, recipe)
     fb.write(model, path)
+    _refuse_unrunnable(path, recipe)
     return describe(path, recipe)
 
 
@@ -79,13 +77,14 @@ def _quantized(model: fb.ModelT, graph: FloatGraph, ranges: Ranges, recipe: Reci
     from ai_edge_quantizer.params_generator import ParamsGenerator
     from ai_edge_quantizer.recipe_manager import RecipeManager
 
+    steps = layers(graph)
+    int16 = {s.output for s in steps if precision_of(s.name, recipe) == "int16x8"}
     manager = RecipeManager()
     with _hushed():
-        manager.load_quantization_recipe(rules(recipe, layers(graph)))
-        statistics = _statistics(model, ranges) if manager.need_calibration() else {}
+        manager.load_quantization_recipe(rules(recipe, steps))
+        seen = statistics(model, ranges, int16) if manager.need_calibration() else {}
         try:
-            generator = ParamsGenerator(model)
-            params = generator.generate_quantization_parameters(manager, statistics, False)
+            params = ParamsGenerator(model).generate_quantization_parameters(manager, seen, False)
             content = ModelModifier(model).modify_model(params, enable_progress_bar=False)
         except (RuntimeError, ValueError, KeyError, NotImplementedError) as error:
             raise Unsupported(
@@ -97,52 +96,6 @@ def _quantized(model: fb.ModelT, graph: FloatGraph, ranges: Ranges, recipe: Reci
     return made
 
 
-def _statistics(model: fb.ModelT, ranges: Ranges) -> Statistics:
-    """Ranges as ai-edge-quantizer takes them: arrays of the tensor's own rank."""
-    shared = _with_shared_ranges(model, ranges)
-    return {
-        name: {"min": _of_rank(low, rank), "max": _of_rank(high, rank)}
-        for name, rank in _ranks(model).items()
-        if name in shared
-        for low, high in [shared[name]]
-    }
-
-
-def _ranks(model: fb.ModelT) -> dict[str, int]:
-    tensors = model.subgraphs[0].tensors
-    return {fb.name_of(t): 0 if t.shape is None else len(t.shape) for t in tensors}
-
-
-def _of_rank(value: float, rank: int) -> Any:
-    return np.full((1,) * rank, value, np.float32)
-
-
-def _with_shared_ranges(model: fb.ModelT, ranges: Ranges) -> dict[str, tuple[float, float]]:
-    """Let what only a concatenation reads be written in the concatenation's own steps.
-
-        conv_a [0, 3] ─► QUANTIZE ─► CONCATENATION [0, 8]
-        becomes
-        conv_a [0, 8] ───────────► CONCATENATION [0, 8]
-
-    The parts come out in those steps anyway; this saves an operator and a second
-    rounding. Last first, so that a range reaches through nested ones.
-    """
-    found = {name: (seen.low, seen.high) for name, seen in ranges.items()}
-    main = model.subgraphs[0]
-    types = fb.operator_names(model)
-    readers = Counter(int(i) for op in main.operators for i in op.inputs)
-    readers.update(int(i) for i in main.outputs)
-    for operator in reversed(main.operators):
-        output = fb.name_of(main.tensors[operator.outputs[0]])
-        if types[operator.opcodeIndex] != "CONCATENATION" or output not in found:
-            continue
-        for index in operator.inputs:
-            name = fb.name_of(main.tensors[index])
-            if name in found and readers[int(index)] == 1 and index not in main.inputs:
-                found[name] = found[output]
-    return found
-
-
 def _refuse_overflow(model: fb.ModelT) -> None:
     """float16 ends at 65,504; what lies beyond has become infinite."""
     for tensor in model.subgraphs[0].tensors:
@@ -152,6 +105,23 @@ def _refuse_overflow(model: fb.ModelT) -> None:
                 f"A weight of {fb.name_of(tensor)!r} is too large for float16.",
                 "Keep that layer in fp32 with a scope in --recipe.",
             )
+
+
+def _refuse_unrunnable(path: Path, recipe: Recipe) -> None:
+    """A conversion that returned is not yet one that worked."""
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    plain = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    try:
+        Interpreter(
+            model_content=path.read_bytes(), experimental_op_resolver_type=plain
+        ).allocate_tensors()
+    except (RuntimeError, ValueError) as error:
+        path.unlink()
+        raise Unsupported(
+            f"TFLite's kernels don't run this model in {recipe.precision}: {_cause(error)}",
+            "Keep the layer in float with a scope in --recipe, or take another precision.",
+        ) from error
 
 
 def _cause(error: BaseException) -> str:

@@ -36,15 +36,16 @@ def rules(recipe: Recipe, layers: Sequence[Layer]) -> list[Rule]:
     Returns:
         A recipe of ai-edge-quantizer.
     """
-    found = [_rule(recipe.precision, ".*", "*")]
+    found = _rules(recipe.precision, ".*")
     for precision in _RULES:
         scopes = [_scope(s.output) for s in layers if precision_of(s.name, recipe) == precision]
         if precision != recipe.precision and scopes:
-            found.append(_rule(precision, f"^(?:{'|'.join(scopes)})$", "*"))
+            found += _rules(precision, f"^(?:{'|'.join(scopes)})$")
     if recipe.precision in INTEGER:
         # The virtual OUTPUT operator has the scope of the one that computes the output;
         # where that stays in float, the model's output is still integer.
-        found += [_rule(recipe.precision, "", end) for end in ("INPUT", "OUTPUT")]
+        (rule,) = _rules(recipe.precision, "")
+        found += [{**rule, "operation": end} for end in ("INPUT", "OUTPUT")]
     return found
 
 
@@ -52,43 +53,43 @@ def _scope(output: str) -> str:
     return re.escape(f"{output};"[:_LONGEST_SCOPE])
 
 
-def _rule(precision: Precision, regex: str, operation: str) -> Rule:
-    return {"regex": regex, "operation": operation, **_RULES[precision]()}
+def _rules(precision: Precision, regex: str) -> list[Rule]:
+    return [{**rule, "regex": regex} for rule in _RULES[precision]()]
 
 
-def _static(bits: int) -> Rule:
-    from ai_edge_quantizer import recipe
-
-    made = recipe.static_wi8_ai8() if bits == 8 else recipe.static_wi8_ai16()
-    return _without_place(made)
+def _float32() -> list[Rule]:
+    return [{"operation": "*", "algorithm_key": "no_quantize", "op_config": {}}]
 
 
-def _dynamic() -> Rule:
-    from ai_edge_quantizer import recipe
-
-    return _without_place(recipe.dynamic_wi8_afp32())
-
-
-def _float16() -> Rule:
+def _float16() -> list[Rule]:
     from ai_edge_quantizer.qtyping import TFLOperationName
     from ai_edge_quantizer.recipe_manager import AlgorithmName, RecipeManager
 
     manager = RecipeManager()
-    manager.add_weight_only_config(
-        ".*", TFLOperationName.ALL_SUPPORTED, 16, algorithm_key=AlgorithmName.FLOAT_CASTING
-    )
-    return _without_place(manager.get_quantization_recipe())
+    every = TFLOperationName.ALL_SUPPORTED
+    manager.add_weight_only_config(".*", every, 16, algorithm_key=AlgorithmName.FLOAT_CASTING)
+    return list(manager.get_quantization_recipe())
 
 
-def _float32() -> Rule:
-    return {"algorithm_key": "no_quantize", "op_config": {}}
+def _dynamic() -> list[Rule]:
+    from ai_edge_quantizer.qtyping import QuantGranularity, TFLOperationName
+    from ai_edge_quantizer.recipe_manager import RecipeManager
+
+    manager = RecipeManager()
+    manager.add_dynamic_config(".*", TFLOperationName.ALL_SUPPORTED, 8)
+    # tflite-runtime 2.14's FULLY_CONNECTED takes the first channel's scale for all.
+    whole = QuantGranularity.TENSORWISE
+    manager.add_dynamic_config(".*", TFLOperationName.FULLY_CONNECTED, 8, granularity=whole)
+    return list(manager.get_quantization_recipe())
 
 
-def _without_place(made: Sequence[Rule]) -> Rule:
-    return {key: made[0][key] for key in ("algorithm_key", "op_config")}
+def _static(bits: int) -> list[Rule]:
+    from ai_edge_quantizer import recipe
+
+    return list(recipe.static_wi8_ai8() if bits == 8 else recipe.static_wi8_ai16())
 
 
-_RULES: Final[Mapping[Precision, Callable[[], Rule]]] = {
+_RULES: Final[Mapping[Precision, Callable[[], list[Rule]]]] = {
     "fp32": _float32,
     "fp16": _float16,
     "dynamic": _dynamic,

@@ -32,6 +32,7 @@ class TfliteTarget:
     """TFLite (LiteRT), batch 1, built-in operators only."""
 
     name = "tflite"
+    title = "TFLite"
     suffix = ".tflite"
     precisions: tuple[Precision, ...] = ("fp32", "fp16", "dynamic", "int8", "int16x8")
 
