@@ -52,7 +52,7 @@ class Console:
         self._saved = (os.dup(1), os.dup(2))
         self._out = os.fdopen(os.dup(1), "w", encoding="utf-8", errors="replace")
         self._err = os.fdopen(os.dup(2), "w", encoding="utf-8", errors="replace")
-        log = tempfile.TemporaryFile()
+        log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
 

@@ -1,5 +1,6 @@
 """Data: folders, manifests and arrays as streams of preprocessed batches."""
 
+from edgeconv.data.choose import DataRequest, check, choose
 from edgeconv.data.files import picture_items
 from edgeconv.data.folder import read_folder
 from edgeconv.data.items import Items
@@ -9,7 +10,10 @@ from edgeconv.data.reader import open_dataset
 from edgeconv.data.splits import split
 
 __all__ = [
+    "DataRequest",
     "Items",
+    "check",
+    "choose",
     "open_dataset",
     "picture_items",
     "read_folder",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edgeconv.runtime.affine import quantize
 from edgeconv.runtime.engines import Model
 from edgeconv.types import Array
 
@@ -37,24 +38,25 @@ class Latency:
 
 
 def measure(model: Model, x: Sequence[Array]) -> Latency:
-    """Time single inferences on ready arrays.
+    """Time single inferences.
 
     Args:
         model: Opened with the number of threads that is to be measured.
-        x: One array an input, [1, ...], in the file's own dtype.
+        x: One float32 array an input, [1, ...], preprocessed; quantized once, untimed.
 
     Returns:
         Median and 95th percentile over at least 10 runs.
     """
+    ready = [quantize(array, spec) for array, spec in zip(x, model.inputs, strict=True)]
     for _ in range(_WARM_UP_RUNS):
-        model.raw(*x)
+        model.raw(*ready)
     times: list[float] = []
     start = time.perf_counter()
     while len(times) < _MIN_RUNS or (
         len(times) < _MAX_RUNS and time.perf_counter() - start < _BUDGET_S
     ):
         before = time.perf_counter()
-        model.raw(*x)
+        model.raw(*ready)
         times.append((time.perf_counter() - before) * 1e3)
     return Latency(
         median_ms=round(float(np.median(times)), 3),

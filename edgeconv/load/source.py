@@ -20,7 +20,7 @@ from edgeconv.progress import Progress
 from edgeconv.types import SourceModel, Task, TensorSpec
 from edgeconv.workshop import Workshop
 
-__all__ = ["LoadRequest", "check", "load"]
+__all__ = ["LoadRequest", "check", "load", "settle_task"]
 
 _IMAGENET_CLASSES = 1000
 
@@ -52,6 +52,11 @@ class LoadRequest:
     trust: bool = False
     custom: str | None = None
     seed: int = 0
+
+    @property
+    def name(self) -> str:
+        """What the bundle is called; safe as a folder name."""
+        return _safe_name(Path(self.model)) if _is_path(self.model) else zoo.find(self.model).name
 
 
 def check(request: LoadRequest) -> None:
@@ -100,11 +105,10 @@ def load(request: LoadRequest, workshop: Workshop, folder: Path, progress: Progr
     opener = _Opener(request, workshop, frozen, progress)
     info, model, provenance = opener.open_file() if _is_path(request.model) else opener.open_zoo()
     inputs, outputs = _specs(info["inputs"]), _specs(info["outputs"])
-    name = model.name if model is not None else _safe_name(Path(request.model))
     preprocess = _preprocess(request, model, inputs[0])
     labels = _labels(request, preprocess, outputs[0], progress)
     return SourceModel(
-        name=name,
+        name=request.name,
         graph=frozen,
         inputs=inputs,
         outputs=outputs,
@@ -115,6 +119,18 @@ def load(request: LoadRequest, workshop: Workshop, folder: Path, progress: Progr
         layers=tuple(info["layers"]),
         provenance={**provenance, "parameters": info["parameters"]},
     )
+
+
+def settle_task(source: SourceModel, *, labelled: bool) -> SourceModel:
+    """Scores without softmax are a classifier's where the data have class labels.
+
+    An autoencoder's output looks like its input, and is none.
+    """
+    shape = source.outputs[0].shape
+    scores = len(shape) == 2 and shape[1:] != source.inputs[0].shape[1:]
+    if source.task == "raw" and labelled and scores:
+        return replace(source, task="classification")
+    return source
 
 
 class _Opener:

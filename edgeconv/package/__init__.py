@@ -2,5 +2,6 @@
 
 from edgeconv.package.bundle import destination, write_bundle
 from edgeconv.package.folder import check_destination
+from edgeconv.package.versions import tool_versions
 
-__all__ = ["check_destination", "destination", "write_bundle"]
+__all__ = ["check_destination", "destination", "tool_versions", "write_bundle"]

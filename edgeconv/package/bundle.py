@@ -9,7 +9,7 @@ byte-identical from the same inputs, seed and versions.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ def write_bundle(
     recipe: Recipe,
     verdict: Mapping[str, Any],
     bench: Mapping[str, Any],
-    report_html: str,
+    report: Callable[[Mapping[str, Any]], str],
     golden_inputs: Sequence[Array],
     versions: Mapping[str, str],
     force: bool = False,
@@ -55,7 +55,7 @@ def write_bundle(
         recipe: How they were asked for.
         verdict: The content of verdict.json.
         bench: The content of bench.json.
-        report_html: The content of report.html.
+        report: Makes the content of report.html from that of manifest.json.
         golden_inputs: One array a model input, float32 [N, ...], ready for the
             model; a few are enough. Their outputs are computed here with the
             runtime that ships.
@@ -70,7 +70,8 @@ def write_bundle(
         HostFailure: The disk is full or read-only; nothing is left behind.
     """
     golden, tolerance = make_golden(artifacts, golden_inputs)
-    manifest = json_bytes(build_manifest(source, artifacts, recipe, tolerance, versions))
+    described = build_manifest(source, artifacts, recipe, tolerance, versions)
+    manifest = json_bytes(described)
     parse_manifest(manifest)  # what the device would refuse must not ship
     files = {
         MANIFEST_FILE: manifest,
@@ -79,7 +80,7 @@ def write_bundle(
         "golden.npz": golden,
         "verdict.json": json_bytes(verdict),
         "bench.json": json_bytes(bench),
-        "report.html": report_html.encode(),
+        "report.html": report(described).encode(),
         "README.md": build_card(source, artifacts, recipe, verdict).encode(),
         **_model_files(artifacts),
     }

@@ -34,6 +34,7 @@ class Target(Protocol):
     """One model format: how to make it, observe it, quantize it, run it."""
 
     name: str
+    title: str
     suffix: str
     precisions: tuple[Precision, ...]
 

@@ -1,0 +1,70 @@
+"""bench.json: the latency of each artifact here, its float form beside it."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from edgeconv.device.latency import measure
+from edgeconv.runtime.engines import Model
+from edgeconv.types import Array, Artifact
+
+__all__ = ["bench"]
+
+_SCHEMA_VERSION = 1
+_THREADS = 1
+
+
+def bench(
+    made: Sequence[tuple[Artifact, Model]],
+    floats: Sequence[tuple[Artifact, Model]],
+    x: Sequence[Array],
+) -> dict[str, Any]:
+    """Time each artifact and its float form, one thread, one after the other.
+
+    Args:
+        made: The artifacts, each with what runs it.
+        floats: Their float forms, in the same order.
+        x: One float32 array a model input, [1, ...].
+
+    Returns:
+        The content of ``bench.json``; times in milliseconds.
+    """
+    rows = []
+    for (artifact, model), (_, reference) in zip(made, floats, strict=True):
+        latency = measure(model, x)
+        row: dict[str, Any] = {
+            "file": artifact.path.name,
+            "engine": latency.engine,
+            "threads": _THREADS,
+            "runs": latency.runs,
+            "latency_ms_median": latency.median_ms,
+            "latency_ms_p95": latency.p95_ms,
+        }
+        if artifact.precision != "fp32":
+            row["float_latency_ms_median"] = measure(reference, x).median_ms
+        rows.append(row)
+    return {
+        "schema_version": _SCHEMA_VERSION,
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "machine": _machine(),
+        "artifacts": rows,
+    }
+
+
+def _machine() -> str:
+    """Processor and cores, without a host name."""
+    model = platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        names = [
+            line.partition(":")[2].strip()
+            for line in cpuinfo.read_text(errors="replace").splitlines()
+            if line.startswith(("model name", "Model"))
+        ]
+        model = f"{names[0]} ({model})" if names else model
+    return f"{model}, {os.cpu_count()} cores"
