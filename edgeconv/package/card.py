@@ -106,7 +106,7 @@ def _metric(row: Mapping[str, Any], key: str) -> str:
 def preprocess_text(preprocess: Preprocess) -> str:
     """What is done to an input, in a sentence."""
     scale, offset = (_numbers(getattr(preprocess, name)) for name in ("scale", "offset"))
-    affine = f"`x * {scale} + {offset}`"
+    affine = f"`x * {scale} + {offset}`".replace("+ -", "- ")
     if preprocess.kind == "array":
         return f"Input: an array; raw values become {affine}."
     size = f"{preprocess.width} x {preprocess.height}"

@@ -95,27 +95,27 @@ class SealedFolder:
         flags = os.O_RDONLY
         for flag in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY", "O_CLOEXEC"):
             flags |= getattr(os, flag, 0)
+        if path.is_symlink():
+            raise RefusedInput(f"{path} is a link; a bundle has only plain files.", _HINT)
         try:
-            if path.is_symlink():
-                raise RefusedInput(f"{path} is a link; a bundle has only plain files.", _HINT)
-            file = os.fdopen(os.open(path, flags), "rb")
+            descriptor = os.open(path, flags)
         except FileNotFoundError:
-            raise RefusedInput(
-                f"{path} is missing."
-                if name != SUMS_FILE
-                else f"{self.path} is no bundle: it has no {SUMS_FILE}.",
-                _HINT,
-            ) from None
+            raise _missing(path) from None
         except OSError as error:
             raise HostFailure(f"{path} can't be read: {error.strerror}.") from error
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            file.close()
-            raise RefusedInput(f"{path} is no plain file.", _HINT)
-        if status.st_size > limit_bytes:
-            file.close()
-            raise RefusedInput(f"{path} is larger than {limit_bytes} bytes.", _HINT)
-        return file
+        status = os.fstat(descriptor)
+        plain = stat.S_ISREG(status.st_mode)
+        if plain and status.st_size <= limit_bytes:
+            return os.fdopen(descriptor, "rb")
+        os.close(descriptor)
+        cause = f"larger than {limit_bytes} bytes" if plain else "no plain file"
+        raise RefusedInput(f"{path} is {cause}.", _HINT)
+
+
+def _missing(path: Path) -> RefusedInput:
+    if path.name == SUMS_FILE:
+        return RefusedInput(f"{path.parent} is no bundle: it has no {SUMS_FILE}.", _HINT)
+    return RefusedInput(f"{path} is missing.", _HINT)
 
 
 def _parse_sums(data: bytes) -> dict[str, str]:
