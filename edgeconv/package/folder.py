@@ -84,7 +84,7 @@ def write_folder(destination: Path, files: Mapping[str, bytes], *, force: bool) 
         partial.mkdir()
         for name, data in files.items():
             (partial / name).write_bytes(data)
-        _put_in_place(partial, destination)
+        _put_in_place(partial, destination.resolve())  # "." can't be renamed
     except OSError as error:
         raise _host_failure(destination, error) from error
     finally:  # after Ctrl-C too

@@ -68,7 +68,7 @@ def test_labels_are_one_a_line_and_may_be_any_text() -> None:
     assert read_labels(b"no line end") == ("no line end",)
 
 
-@pytest.mark.parametrize("data", [b"\xff\n", b"a\x1b[2Jb\n", "‮abc\n".encode(), b"a\r\n"])
+@pytest.mark.parametrize("data", [b"\xff\n", b"a\x1b[2Jb\n", "\u202eabc\n".encode(), b"a\r\n"])
 def test_labels_that_would_steer_a_terminal_are_refused(data: bytes) -> None:
     with pytest.raises(RefusedInput, match=r"labels\.txt"):
         read_labels(data)
