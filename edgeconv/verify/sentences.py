@@ -24,9 +24,9 @@ def drop_sentence(
     status: Status, drop: Interval, margin: float, samples: int, noun: str, needed: int | None
 ) -> str:
     """On a top-1 drop against its margin, in points."""
-    low, high = drop.ci95
+    bound = f"at most {drop.upper95:.2f}" if status == "pass" else f"at least {drop.lower95:.2f}"
     return (
-        f"top-1 drop {drop.estimate:.1f} points (95% interval {low:.1f} to {high:.1f}) "
+        f"top-1 drop {drop.estimate:.1f} points {_certainty(status, drop, bound)} "
         f"against a margin of {_plain(margin)}: {_WORDS[status]} on {samples:,} {noun}"
         + _more(status, needed)
     )
@@ -36,12 +36,27 @@ def agreement_sentence(
     status: Status, agreement: Interval, least: float, samples: int, noun: str, needed: int | None
 ) -> str:
     """On the share of equal answers against its least, in percent."""
-    low, high = agreement.ci95
+    bound = (
+        f"at least {agreement.lower95:.2f}"
+        if status == "pass"
+        else f"at most {agreement.upper95:.2f}"
+    )
     return (
-        f"agreement {agreement.estimate:.1f}% (95% interval {low:.1f} to {high:.1f}) "
+        f"agreement {agreement.estimate:.1f}% {_certainty(status, agreement, bound)} "
         f"against at least {_plain(least)}%: {_WORDS[status]} on {samples:,} {noun}"
         + _more(status, needed)
     )
+
+
+def _certainty(status: Status, value: Interval, bound: str) -> str:
+    """The bound that decided; where none did, the interval.
+
+    The two-sided interval would confuse beside a decision: it may reach past a
+    margin that the one-sided bound is inside of.
+    """
+    if status == "inconclusive":
+        return f"(95% interval {value.ci95[0]:.1f} to {value.ci95[1]:.1f})"
+    return f"({bound} with 95% confidence)"
 
 
 def equivalent_sentence(samples: int, noun: str) -> str:

@@ -64,6 +64,25 @@ def test_the_undecided_sentence_says_how_many_more():
     )
 
 
+@pytest.mark.parametrize(
+    ("counts", "sentence"),
+    [
+        (
+            (10, 10, 20_000),
+            "top-1 drop 0.0 points (at most 0.04 with 95% confidence) "
+            "against a margin of 1.0: kept on 20,000 pictures",
+        ),
+        (
+            (30, 2, 250),
+            "top-1 drop 11.2 points (at least 7.94 with 95% confidence) "
+            "against a margin of 1.0: lost on 250 pictures",
+        ),
+    ],
+)
+def test_a_decision_names_the_bound_that_made_it(counts, sentence):
+    assert status(Gate(), "top1", counted(*counts), "int8").reason == sentence
+
+
 def test_an_estimate_on_the_margin_says_that_nothing_helps():
     found = status(Gate(), "top1", counted(10, 7, 300), "int8")
     assert found.needed is None
