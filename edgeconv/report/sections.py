@@ -20,6 +20,8 @@ __all__ = [
 #: Rows of the table of disagreements; beyond them the page says how many more.
 _MOST_DISAGREEMENTS = 60
 
+_COUNTS = (("threads", "thread(s)"), ("runs", "runs"))
+
 
 def latency_section(bench: Mapping[str, Any]) -> str:
     """Bars and what they were measured with; empty where nothing was timed."""
@@ -36,16 +38,23 @@ def latency_section(bench: Mapping[str, Any]) -> str:
     svg = latency_figure(bars)
     if not svg:
         return ""
-    facts = {
-        key: value
-        for key, value in bench.items()
-        if key not in ("artifacts", "date", "schema_version")
-    }
-    conditions = _definitions(_flat(facts))
+    facts = [(k, v) for k, v in bench.items() if k not in ("artifacts", "date", "schema_version")]
+    conditions = _definitions([*_flat(dict(facts)), *_measured_with(bench)])
     return (
         f"<h2>Latency</h2>\n<figure>\n{svg}\n<figcaption>Median time of one inference, one item "
         f"at a time, without preprocessing.</figcaption>\n</figure>\n{conditions}"
     )
+
+
+def _measured_with(bench: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
+    """(file, such as ``litert 2.3.0, 100 runs, 95% within 2.1 ms``) pairs."""
+    for file, row in by_file(bench.get("artifacts")).items():
+        words = [str(row["engine"])] if row.get("engine") else []
+        words += [f"{row[key]} {name}" for key, name in _COUNTS if row.get(key)]
+        slow = row.get("latency_ms_p95")
+        if isinstance(slow, int | float):
+            words.append(f"95% within {slow:.1f} ms")
+        yield file, ", ".join(words)
 
 
 def disagreement_section(disagreements: Sequence[Mapping[str, Any]]) -> str:

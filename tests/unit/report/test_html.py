@@ -215,6 +215,8 @@ def test_an_interval_of_any_margin_can_be_drawn(limit):
     assert "nan" not in render(verdict(point), {}, {}, "")
 
 
+TIMES = {"latency_ms_median": 1.0, "threads": 1}
+
 HOSTILE = [
     "<script>alert(1)</script>",
     '"><img src=x onerror=alert(1)>',
@@ -243,7 +245,7 @@ def test_hostile_names_stay_text_wherever_they_come_from(text):
         "provenance": {text: {text: [text]}},
         "versions": {text: text},
     }
-    bench = {"date": text, text: text, "artifacts": [{"file": text, "latency_ms_median": 1.0}]}
+    bench = {"date": text, text: text, "artifacts": [{"file": text, "engine": text} | TIMES]}
     found_differently = [
         {"file": text, "item": text, "reference": text, "candidate": text, "expected": text}
     ]
@@ -304,6 +306,13 @@ def test_float_operators_of_an_int8_file_are_named():
     text = page(verdict(), MANIFEST, BENCH, RECIPE).text
     assert "Computing in float: 1 SOFTMAX." in text
     assert "Every operator computes in integers." in text
+
+
+def test_the_latency_says_what_it_was_measured_with():
+    row = {"file": "model.tflite", "latency_ms_median": 1.848, "latency_ms_p95": 2.143}
+    bench = {"machine": "a board", "artifacts": [row | {"engine": "litert 2.3.0", "runs": 100}]}
+    text = page(verdict(), MANIFEST, bench, RECIPE).text
+    assert "a board" in text and "litert 2.3.0, 100 runs, 95% within 2.1 ms" in text
 
 
 def test_a_flood_of_disagreements_is_cut_and_counted():
