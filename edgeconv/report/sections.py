@@ -163,7 +163,7 @@ def _flat(facts: Mapping[Any, Any], prefix: str = "") -> Iterable[tuple[str, obj
 
 def _definitions(facts: Iterable[tuple[str, object]]) -> str:
     rows = "\n".join(
-        f"<dt>{escape(name.replace('_', ' '))}</dt><dd>{escape(_said(value))}</dd>"
+        f"<dt>{escape(name)}</dt><dd>{escape(_said(value))}</dd>"
         for name, value in facts
         if value not in (None, "", [], ())
     )
