@@ -82,11 +82,11 @@ def _items(
 
 def _split_folder(folder: Path, split: str) -> Path:
     inside = folder / split
-    if Path(split).name != split or not inside.is_dir():
+    if split == ".." or Path(split).name != split or not inside.is_dir():
         raise UsageError(
             f"{printable(folder)} has no folder {printable(split)!r} in it.", "Check the split."
         )
-    return inside
+    return resolved_inside(folder, inside, printable(inside))
 
 
 def _children(folder: Path) -> list[Path]:

@@ -8,6 +8,8 @@ unnamed temporary file where it is compressed.
 
 from __future__ import annotations
 
+import errno
+import io
 import math
 import shutil
 import struct
@@ -33,6 +35,13 @@ MAX_BYTES = 16 * 2**30
 MAX_RATIO = 100
 MAX_SMALL_BYTES = 64 * 2**20
 MAX_MEMBERS = 1000
+#: An honest header has under 200 bytes; a hostile one says that it has 4 GiB.
+MAX_HEADER_BYTES = 2**16
+#: What zipfile and zlib raise on hostile bytes.
+_ZIP_ERRORS = (
+    *(zipfile.BadZipFile, zlib.error, struct.error),
+    *(EOFError, OverflowError, RuntimeError, ValueError),
+)
 _LOCAL_HEADER = struct.Struct("<4s22xHH")  # APPNOTE.TXT 4.3.7: signature, name and extra lengths
 
 
@@ -73,8 +82,10 @@ def load_array(path: Path, key: str) -> Array:
                 header = _header(member, info.file_size, shown)
             return _mapped(path, archive, info, header)
         except OSError as error:
+            if error.errno == errno.EINVAL:  # sent to an impossible place in the file
+                raise _broken(shown, error) from None
             raise HostFailure(f"{shown} can't be unpacked ({error.strerror or error}).") from None
-        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, struct.error) as error:
+        except _ZIP_ERRORS as error:
             raise _broken(shown, error) from None
 
 
@@ -83,8 +94,7 @@ def _opened(path: Path) -> zipfile.ZipFile:
         archive = zipfile.ZipFile(path)
     except OSError as error:
         raise HostFailure(f"{printable(path)} can't be read ({error.strerror}).") from None
-    # zipfile trips over hostile directories in several ways.
-    except (zipfile.BadZipFile, ValueError, NotImplementedError, struct.error) as error:
+    except _ZIP_ERRORS as error:
         raise _broken(printable(path), error) from None
     if len(archive.infolist()) > MAX_MEMBERS:
         archive.close()
@@ -113,21 +123,23 @@ def _check_size(info: zipfile.ZipInfo, shown: str) -> None:
 
 def _header(member: IO[bytes], size: int, shown: str) -> _Header:
     """Read an .npy header and hold its promise against the member's size."""
+    head = io.BytesIO(member.read(MAX_HEADER_BYTES))
     try:
-        version = np.lib.format.read_magic(member)
+        version = np.lib.format.read_magic(head)
         read = {
             (1, 0): np.lib.format.read_array_header_1_0,
             (2, 0): np.lib.format.read_array_header_2_0,
         }[version]
-        shape, fortran, dtype = read(member)
-    except (ValueError, KeyError) as error:
+        shape, fortran, dtype = read(head)
+    # NumPy lets its parser's errors through: tokenize.TokenError, RecursionError.
+    except Exception as error:
         raise _broken(shown, error) from None
     if dtype.hasobject:
         raise RefusedInput(
             f"{shown} holds pickled Python objects, which can run code.",
             "Save it as an array of numbers.",
         )
-    offset = member.tell()
+    offset = head.tell()
     if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != size - offset:
         raise RefusedInput(
             f"{shown} says shape {list(shape)} of {dtype}, but holds {size - offset} bytes.",

@@ -69,7 +69,7 @@ def open_dataset(
         return read_folder(
             path, preprocess, split=split, labels=labels, classes=known, progress=progress
         )
-    if path.suffix.lower() == ".csv":
+    if path.suffix.lower() == ".csv" and path.is_file():
         return read_manifest(path, preprocess, split=split, labels=labels, classes=known)
     if is_picture_name(path.name) and not split:
         return picture_items(str(path), [path], [path.name], None, preprocess)

@@ -32,7 +32,8 @@ def split(dataset: Items, parity_share: float = 0.5, seed: int = 0) -> tuple[Ite
     """
     if not 0 < parity_share < 1:
         raise UsageError(f"The parity share is {parity_share}.", "It must lie between 0 and 1.")
-    groups = _copies(dataset)
+    hashes = dataset.item_hashes()
+    groups = _copies(hashes)
     if len(groups) < 2:
         raise UsageError(
             f"{dataset.name} has only one item to calibrate with, none is left to judge by.",
@@ -40,16 +41,16 @@ def split(dataset: Items, parity_share: float = 0.5, seed: int = 0) -> tuple[Ite
         )
     parity = _chosen(_ordered(dataset, groups, seed), parity_share)
     sides: tuple[list[int], list[int]] = ([], [])
-    for position, content in enumerate(dataset.item_hashes()):
+    for position, content in enumerate(hashes):
         sides[content in parity].append(position)
     calibration, judged = (dataset.select(side) for side in sides)
     return calibration, judged
 
 
-def _copies(dataset: Items) -> dict[str, list[int]]:
+def _copies(hashes: tuple[str, ...]) -> dict[str, list[int]]:
     """Content hash -> positions that hold it."""
     groups: dict[str, list[int]] = defaultdict(list)
-    for position, content in enumerate(dataset.item_hashes()):
+    for position, content in enumerate(hashes):
         groups[content].append(position)
     return dict(groups)
 

@@ -13,6 +13,9 @@ import edgeconv.pictures
 from edgeconv.errors import RefusedInput, UsageError
 from edgeconv.pictures import MAX_PIXELS, decode, printable, to_rgb
 
+# The program keeps Pillow's warnings to itself; pytest puts its own filters before that one.
+pytestmark = pytest.mark.filterwarnings(r"ignore::Warning:PIL\.")
+
 GRADIENT = np.linspace(0, 255, 48).reshape(6, 8)
 
 
@@ -202,8 +205,10 @@ def test_names_are_shown_on_one_line():
 
 
 def test_pillow_says_nothing_on_the_terminal():
+    # In the filters of a plain program, not in pytest's.
     large = encoded(Image.new("1", (10_000, 10_000)), "PNG")  # Pillow warns from 89 megapixels
     with warnings.catch_warnings(record=True) as caught:
+        warnings.resetwarnings()
         warnings.simplefilter("always")
         edgeconv.pictures._silence_pillow.cache_clear()
         with pytest.raises(RefusedInput):
