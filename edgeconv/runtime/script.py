@@ -69,7 +69,9 @@ def main(folder: Path, argv: Optional[Sequence[str]] = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     as_json = "--json" in arguments
     try:
-        return _run_script(folder, arguments)
+        code = _run_script(folder, arguments)
+        sys.stdout.flush()  # a reader that is gone shows here, not at exit
+        return code
     except EdgeconvError as error:
         return _report(error, as_json)
     except BrokenPipeError:  # the reader has seen enough, as with | head

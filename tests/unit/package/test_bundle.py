@@ -84,7 +84,7 @@ def test_labels_keep_their_lines_whatever_is_in_them() -> None:
         "two\nlines",
         "\x1b[2Jclear",
         "",
-        "‮right",
+        "\u202eright",
         "\ud800",
         "猫 \U0001f431",
     )
