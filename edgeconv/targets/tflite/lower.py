@@ -10,17 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from edgeconv.errors import InternalError, Unsupported
 from edgeconv.progress import Progress
 from edgeconv.targets.names import layer_of
 from edgeconv.targets.tflite import flatbuffer
-from edgeconv.targets.tflite.graph import assign_layers
+from edgeconv.targets.tflite.check import refuse_unrunnable
+from edgeconv.targets.tflite.graph import assign_layers, layers
 from edgeconv.types import FloatGraph, SourceModel, TensorSpec
 from edgeconv.workshop import Workshop
 
 __all__ = ["lower", "lower_source"]
+
+_HINT: Final = "Replace the layer with one made of common operations, or take --format onnx."
 
 State = dict[str, Any]
 Spec = dict[str, Any]
@@ -96,7 +99,8 @@ def _operators_of(error: Any) -> list[tuple[str, str]]:
     return [
         (found.operator.name.removeprefix("tf."), next((c.name for c in found.location.call), ""))
         for found in error.errors
-        if found.HasField("operator")
+        # A constant that only an unsupported operator reads is named beside it.
+        if found.HasField("operator") and found.operator.name != "tf.Const"
     ]
 
 
@@ -104,7 +108,7 @@ def _unsupported(found: Sequence[Sequence[str]], layers: Sequence[str]) -> Unsup
     places = {f"{op} (layer {layer_of(node, set(layers)) or node or '?'})" for op, node in found}
     return Unsupported(
         f"TFLite has no built-in operator for {', '.join(sorted(places))}.",
-        "Replace the layer with one made of common operations, or export with --format onnx.",
+        _HINT,
     )
 
 
@@ -117,13 +121,15 @@ def _describe(source: SourceModel, path: Path) -> FloatGraph:
     inputs, outputs = flatbuffer.specs(model)
     if [s.name for s in inputs] != [s.name for s in source.inputs]:
         raise InternalError(f"TFLite's converter renamed the inputs to {[s.name for s in inputs]}.")
-    return FloatGraph(
+    graph = FloatGraph(
         format="tflite",
         path=path,
         inputs=inputs,
         outputs=outputs,
         tensor_layers={renamed.get(name, name): layer for name, layer in tensor_layers.items()},
     )
+    refuse_unrunnable(path, "the float model", layers(graph), _HINT)
+    return graph
 
 
 def _as_json(spec: TensorSpec) -> Spec:

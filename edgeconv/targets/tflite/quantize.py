@@ -10,22 +10,26 @@ from __future__ import annotations
 import hashlib
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
 from edgeconv.errors import Unsupported
 from edgeconv.targets.names import precision_of
 from edgeconv.targets.tflite import flatbuffer as fb
+from edgeconv.targets.tflite.check import refuse_unrunnable
 from edgeconv.targets.tflite.graph import layers
 from edgeconv.targets.tflite.rules import rules
 from edgeconv.targets.tflite.statistics import statistics
 from edgeconv.targets.tflite.structure import count_operators
-from edgeconv.types import Artifact, FloatGraph, Ranges, Recipe
+from edgeconv.types import Artifact, FloatGraph, Layer, Ranges, Recipe
 
 __all__ = ["quantize"]
+
+_HINT: Final = "Keep the layer in float with a scope in --recipe, or take another precision."
 
 
 def quantize(graph: FloatGraph, ranges: Ranges, recipe: Recipe, path: Path) -> Artifact:
@@ -44,11 +48,11 @@ def quantize(graph: FloatGraph, ranges: Ranges, recipe: Recipe, path: Path) -> A
         Unsupported: ai-edge-quantizer can't do this to the graph.
     """
     model = fb.read(graph.path)
-    precisions = {precision_of(layer.name, recipe) for layer in layers(graph)}
-    if precisions | {recipe.precision} != {"fp32"}:
-        model = _quantized(model, graph, ranges, recipe)
+    steps = layers(graph)
+    if {precision_of(step.name, recipe) for step in steps} != {"fp32"}:
+        model = _quantized(model, steps, ranges, recipe)
     fb.write(model, path)
-    _refuse_unrunnable(path, recipe)
+    refuse_unrunnable(path, f"this model in {recipe.precision}", steps, _HINT)
     return describe(path, recipe)
 
 
@@ -72,12 +76,13 @@ def describe(path: Path, recipe: Recipe) -> Artifact:
     )
 
 
-def _quantized(model: fb.ModelT, graph: FloatGraph, ranges: Ranges, recipe: Recipe) -> fb.ModelT:
+def _quantized(
+    model: fb.ModelT, steps: Sequence[Layer], ranges: Ranges, recipe: Recipe
+) -> fb.ModelT:
     from ai_edge_quantizer.model_modifier import ModelModifier
     from ai_edge_quantizer.params_generator import ParamsGenerator
     from ai_edge_quantizer.recipe_manager import RecipeManager
 
-    steps = layers(graph)
     int16 = {s.output for s in steps if precision_of(s.name, recipe) == "int16x8"}
     manager = RecipeManager()
     with _hushed():
@@ -89,7 +94,7 @@ def _quantized(model: fb.ModelT, graph: FloatGraph, ranges: Ranges, recipe: Reci
         except (RuntimeError, ValueError, KeyError, NotImplementedError) as error:
             raise Unsupported(
                 f"ai-edge-quantizer can't make this model {recipe.precision}: {_cause(error)}",
-                "Keep the layer in float with a scope in --recipe, or take another precision.",
+                _HINT,
             ) from error
     made = fb.parse(content)
     _refuse_overflow(made)
@@ -105,23 +110,6 @@ def _refuse_overflow(model: fb.ModelT) -> None:
                 f"A weight of {fb.name_of(tensor)!r} is too large for float16.",
                 "Keep that layer in fp32 with a scope in --recipe.",
             )
-
-
-def _refuse_unrunnable(path: Path, recipe: Recipe) -> None:
-    """A conversion that returned is not yet one that worked."""
-    from ai_edge_litert.interpreter import Interpreter, OpResolverType
-
-    plain = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-    try:
-        Interpreter(
-            model_content=path.read_bytes(), experimental_op_resolver_type=plain
-        ).allocate_tensors()
-    except (RuntimeError, ValueError) as error:
-        path.unlink()
-        raise Unsupported(
-            f"TFLite's kernels don't run this model in {recipe.precision}: {_cause(error)}",
-            "Keep the layer in float with a scope in --recipe, or take another precision.",
-        ) from error
 
 
 def _cause(error: BaseException) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Collection, Iterator
 from typing import Any, Final
 
@@ -35,7 +34,6 @@ def statistics(model: fb.ModelT, ranges: Ranges, int16: Collection[str]) -> Stat
         int16: Names of the tensors that int16x8 operators write.
     """
     bounds = {name: (seen.low, seen.high) for name, seen in ranges.items()}
-    _share_with_concatenations(model, bounds)
     _avoid_powers_of_two(model, bounds, int16)
     ranks = {fb.name_of(t): _rank(t) for t in model.subgraphs[0].tensors}
     return {
@@ -45,26 +43,6 @@ def statistics(model: fb.ModelT, ranges: Ranges, int16: Collection[str]) -> Stat
     }
 
 
-def _share_with_concatenations(model: fb.ModelT, bounds: _Bounds) -> None:
-    """Let what only a concatenation reads be written in the concatenation's own steps.
-
-        conv_a [0, 3] ─► QUANTIZE ─► CONCATENATION [0, 8]
-        becomes
-        conv_a [0, 8] ─────────────► CONCATENATION [0, 8]
-
-    The parts come out in those steps anyway; this saves an operator and a second
-    rounding. Last first, so that a range reaches through nested ones.
-    """
-    main = model.subgraphs[0]
-    readers = Counter(int(i) for op in main.operators for i in op.inputs)
-    readers.update(int(i) for i in (*main.outputs, *main.inputs))
-    for operator, output in reversed(list(_operators(model, {"CONCATENATION"}))):
-        for index in operator.inputs:
-            name = fb.name_of(main.tensors[index])
-            if name in bounds and output in bounds and readers[int(index)] == 1:
-                bounds[name] = bounds[output]
-
-
 def _avoid_powers_of_two(model: fb.ModelT, bounds: _Bounds, int16: Collection[str]) -> None:
     """Keep int16 ADD and SUB out of a path that can't always run.
 
@@ -72,7 +50,7 @@ def _avoid_powers_of_two(model: fb.ModelT, bounds: _Bounds, int16: Collection[st
     rescaling, and fail unless the output's is the largest (add.cc: ``input1_shift
     <= 0 was not true``).
     """
-    for _, output in _operators(model, {"ADD", "SUB"}):
+    for output in _outputs(model, {"ADD", "SUB"}):
         if output in int16 and output in bounds:
             low, high = bounds[output]
             scale = math.log2(max(-low, high) / _INT16_STEPS)
@@ -80,13 +58,13 @@ def _avoid_powers_of_two(model: fb.ModelT, bounds: _Bounds, int16: Collection[st
                 bounds[output] = (low * _WIDER, high * _WIDER)
 
 
-def _operators(model: fb.ModelT, kinds: Collection[str]) -> Iterator[tuple[Any, str]]:
-    """Operators of some types, each with its first output's name."""
+def _outputs(model: fb.ModelT, kinds: Collection[str]) -> Iterator[str]:
+    """Names of what operators of some types write."""
     main = model.subgraphs[0]
     types = fb.operator_names(model)
     for operator in main.operators:
         if types[operator.opcodeIndex] in kinds:
-            yield operator, fb.name_of(main.tensors[operator.outputs[0]])
+            yield fb.name_of(main.tensors[operator.outputs[0]])
 
 
 def _rank(tensor: Any) -> int:
