@@ -2,7 +2,8 @@
 
 Nothing of a bundle is parsed before every file listed in SHA256SUMS was found
 to be what is written there. The seal tells damage; it can't tell who made the
-bundle.
+bundle, and a model file is a program for its engine: run those of people you
+trust.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 Files are opened from bytes, never from a path: LiteRT's path loader was killed
 by a signal on 137 of 500 bit-flipped files, the same bytes through the
-interpreter never. ``tensorflow.lite`` is no engine here: importing TensorFlow
+interpreter never (a file made for it can still do that, so checksums come
+first). ``tensorflow.lite`` is no engine here: importing TensorFlow
 takes seconds and gigabytes, and ai-edge-litert has wheels wherever it has.
 """
 
