@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import io
+import logging
 import os
 import stat
 import warnings
@@ -112,9 +113,11 @@ def decode(source: Union[bytes, str, os.PathLike[str]], name: str = "") -> Image
 
 @functools.cache
 def _silence_pillow() -> None:
-    """Keep Pillow's warnings off the terminal: what matters is refused here by name."""
+    """Keep Pillow's messages off the terminal: what matters is refused here by name."""
     # Once and for good: catch_warnings isn't safe in threads, and several decode.
     warnings.filterwarnings("ignore", module=r"PIL\.")
+    # Without any handler, logging prints errors to the terminal.
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 def checked_path(source: Union[str, os.PathLike[str]], shown: str) -> str:

@@ -47,7 +47,6 @@ def test_modes_of_eight_bits_keep_their_colours():
         ("RGB", "WEBP"),
         ("CMYK", "TIFF"),
         ("CMYK", "JPEG"),
-        ("YCbCr", "TIFF"),
     ]:
         data = encoded(color.convert(mode), kind)
         with Image.open(io.BytesIO(data)) as plain:
@@ -62,9 +61,10 @@ def test_lab_becomes_srgb():
     assert np.abs(pixels(encoded(image, "TIFF")) - [200, 30, 60]).max() <= 3
 
 
-def test_hsv_becomes_rgb():
-    color = Image.new("RGB", (6, 8), (200, 30, 60))  # no file format holds HSV
-    assert np.abs(np.asarray(to_rgb(color.convert("HSV"))).astype(int) - [200, 30, 60]).max() <= 3
+@pytest.mark.parametrize("mode", ["HSV", "YCbCr", "CMYK"])
+def test_other_colour_spaces_become_rgb(mode: str):
+    color = Image.new("RGB", (6, 8), (200, 30, 60))
+    assert np.abs(np.asarray(to_rgb(color.convert(mode))).astype(int) - [200, 30, 60]).max() <= 3
 
 
 @pytest.mark.parametrize("mode", ["La", "RGBa", "RGBX", "PA"])
