@@ -12,6 +12,7 @@ import contextlib
 import json
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ def describe_file(path: Path) -> dict[str, Any]:
 
     Returns:
         ``file``, ``format``, ``bytes``, ``inputs``, ``outputs``, ``operators``,
-        ``float_operators`` (None where the format doesn't tell) and
+        ``float_operators`` (None where no engine tells) and
         ``precision`` (None: a file doesn't say).
 
     Raises:
@@ -122,16 +123,24 @@ def _read_onnx(data: bytes, path: Path) -> dict[str, Any]:
     if not graph.node:
         raise RefusedInput(f"{path} holds no operators.", "Copy or export it again.")
     constants = {tensor.name for tensor in graph.initializer}
-    operators: dict[str, int] = {}
-    for node in graph.node:
-        operators[node.op_type] = operators.get(node.op_type, 0) + 1
+    operators, in_float = _count_onnx(data, [node.op_type for node in graph.node])
     return {
         "format": "onnx",
         "inputs": [_onnx_tensor(value) for value in graph.input if value.name not in constants],
         "outputs": [_onnx_tensor(value) for value in graph.output],
-        "operators": dict(sorted(operators.items())),
-        "float_operators": None,
+        "operators": operators,
+        "float_operators": in_float,
     }
+
+
+def _count_onnx(data: bytes, types: list[str]) -> tuple[dict[str, int], dict[str, int] | None]:
+    """Operators as ONNX Runtime runs them; as they stand in the file where it can't."""
+    from edgeconv.targets.onnx import structure
+
+    try:
+        return structure.count_runtime_operators(data)
+    except (ImportError, errors.Unsupported):
+        return dict(sorted(Counter(types).items())), None
 
 
 def _onnx_tensor(value: Any) -> Mapping[str, Any]:
