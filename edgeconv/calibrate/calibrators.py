@@ -2,7 +2,8 @@
 
     minmax:      [min(x), max(x)]
     percentile:  the narrowest whole bins that keep p percent of the values,
-                 as many cut at either end, never wider than [min(x), max(x)]
+                 as many cut at either end, never wider than [min(x), max(x)];
+                 values in the bin of 0 don't count, every range holds them
 
 Every range is widened to hold 0, which padding and ReLU need exactly (Jacob et
 al., CVPR 2018, section 2.1). A tensor that was 0 throughout gets [0, 1]: any
@@ -43,8 +44,7 @@ def clip(ranges: Ranges, recipe: Recipe) -> Ranges:
     Raises:
         UsageError: The recipe's percentile makes no sense.
     """
-    choose = CALIBRATORS[recipe.calibrator]
-    return {name: _with_zero(seen, *choose(seen, recipe)) for name, seen in ranges.items()}
+    return {name: _clip(seen, recipe) for name, seen in ranges.items()}
 
 
 def needs_histograms(recipe: Recipe) -> bool:
@@ -52,9 +52,17 @@ def needs_histograms(recipe: Recipe) -> bool:
     return recipe.calibrator != "minmax"
 
 
-def _with_zero(seen: TensorRange, low: float, high: float) -> TensorRange:
-    low, high = min(low, 0.0), max(high, 0.0)
-    return replace(seen, low=low, high=high if high - low > _NARROWEST else 1.0)
+def _clip(seen: TensorRange, recipe: Recipe) -> TensorRange:
+    chosen = _with_zero(*CALIBRATORS[recipe.calibrator](seen, recipe))
+    # Of a tensor that is zero almost always, a percentile would leave nothing.
+    for low, high in (chosen, _with_zero(seen.low, seen.high)):
+        if high - low > _NARROWEST:
+            return replace(seen, low=low, high=high)
+    return replace(seen, low=0.0, high=1.0)
+
+
+def _with_zero(low: float, high: float) -> tuple[float, float]:
+    return min(low, 0.0), max(high, 0.0)
 
 
 def _minmax(seen: TensorRange, recipe: Recipe) -> tuple[float, float]:
@@ -70,9 +78,11 @@ def _percentile(seen: TensorRange, recipe: Recipe) -> tuple[float, float]:
     if seen.counts is None:
         raise InternalError("The percentile calibrator was given ranges without histograms.")
     width = 2 * seen.edge / seen.counts.size
-    cut = seen.counts.sum() * (100.0 - recipe.percentile) / 200.0
-    left = int(np.searchsorted(np.cumsum(seen.counts), cut, side="right"))
-    right = int(np.searchsorted(np.cumsum(seen.counts[::-1]), cut, side="right"))
+    counts = seen.counts.copy()
+    counts[counts.size // 2] = 0
+    cut = counts.sum() * (100.0 - recipe.percentile) / 200.0
+    left = int(np.searchsorted(np.cumsum(counts), cut, side="right"))
+    right = int(np.searchsorted(np.cumsum(counts[::-1]), cut, side="right"))
     low = -seen.edge + left * width
     high = seen.edge - right * width
     return max(low, seen.low), min(high, seen.high)

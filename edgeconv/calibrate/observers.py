@@ -63,10 +63,11 @@ class Observer:
             self._count(x)
 
     def _count(self, x: Array) -> None:
-        _, exponent = np.frexp(max(-self._low, self._high, 0.0))
-        if exponent > self._exponent:
-            self._counts = grow_histogram(self._counts, int(exponent) - self._exponent)
-            self._exponent = int(exponent)
+        largest = max(-self._low, self._high)
+        exponent = int(np.frexp(largest)[1])
+        if largest > 0 and exponent > self._exponent:
+            self._counts = grow_histogram(self._counts, exponent - self._exponent)
+            self._exponent = exponent
         bins = self._counts.size
         index = np.ldexp(x.astype(np.float64).ravel(), -self._exponent) * (bins // 2)
         found = np.floor(index).astype(np.int64) + bins // 2

@@ -9,6 +9,7 @@ and XNNPACK is trusted only where every tensor agrees.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -112,7 +113,8 @@ def _trusted_interpreter(content: bytes, feeds: list[Array], watched: Mapping[in
 def _open(content: bytes, resolver: Any) -> Any:
     from ai_edge_litert.interpreter import Interpreter
 
-    with quiet_stderr():
+    with quiet_stderr(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it warns that preserving all tensors takes memory
         interpreter = Interpreter(
             model_content=content,
             num_threads=min(_MOST_THREADS, os.cpu_count() or 1),

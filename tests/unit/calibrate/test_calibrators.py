@@ -1,0 +1,86 @@
+import typing
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from edgeconv.calibrate import CALIBRATORS, Observer, clip, needs_histograms
+from edgeconv.errors import InternalError, UsageError
+from edgeconv.types import Recipe, TensorRange
+
+VALUES = arrays(np.float32, st.integers(1, 300), elements=st.floats(-1e6, 1e6, width=32))
+PERCENTILES = st.floats(60.0, 100.0)
+
+
+def clipped(values, recipe, bins=2048):
+    observer = Observer("t", bins)
+    observer.update(values)
+    return clip({"t": observer.range()}, recipe)["t"]
+
+
+def percentile(share):
+    return Recipe(calibrator="percentile", percentile=share)
+
+
+def test_every_calibrator_that_a_recipe_may_name_is_there():
+    hints = typing.get_type_hints(Recipe)
+    assert set(CALIBRATORS) == set(typing.get_args(hints["calibrator"]))
+
+
+@given(VALUES)
+def test_minmax_covers_all_and_holds_zero(values):
+    found = clipped(values, Recipe(), bins=0)
+    assert found.low == min(values.min(), 0)
+    assert found.high >= max(values.max(), 0)
+    assert found.low <= 0 <= found.high
+    assert found.low < found.high
+
+
+@given(VALUES, PERCENTILES)
+def test_percentile_never_leaves_what_was_seen_and_holds_zero(values, share):
+    found, whole = clipped(values, percentile(share)), clipped(values, Recipe())
+    assert whole.low <= found.low <= 0 <= found.high <= whole.high
+
+
+@given(VALUES, PERCENTILES)
+def test_percentile_keeps_its_share(values, share):
+    found = clipped(values, percentile(share))
+    kept = ((values >= found.low) & (values <= found.high)).sum()
+    assert kept >= np.floor(values.size * share / 100)
+
+
+def test_percentile_cuts_a_rare_outlier():
+    values = np.append(np.linspace(-1, 1, 100_000), 1000.0).astype(np.float32)
+    found = clipped(values, percentile(99.99))
+    assert found.high < 3.0
+    assert clipped(values, Recipe()).high == 1000.0
+
+
+def test_a_tensor_that_is_zero_almost_always_keeps_its_range():
+    values = np.append(np.zeros(100_000), 5.0).astype(np.float32)
+    assert clipped(values, percentile(99.99)).high == 5.0
+
+
+def test_a_percentile_of_100_keeps_everything():
+    values = np.array([-7.0, 0.1, 11.0], np.float32)
+    found = clipped(values, percentile(100.0))
+    assert (found.low, found.high) == (-7.0, 11.0)
+
+
+def test_a_tensor_of_zeros_gets_steps_that_keep_biases_small():
+    found = clip({"t": TensorRange(0.0, 0.0)}, Recipe())["t"]
+    assert (found.low, found.high) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("share", [0.0, 50.0, 100.1, float("nan")])
+def test_a_share_that_makes_no_sense_is_refused(share):
+    with pytest.raises(UsageError, match="percentile"):
+        clipped(np.ones(3, np.float32), percentile(share))
+
+
+def test_percentile_without_histograms_is_our_bug():
+    assert needs_histograms(percentile(99.0)) and not needs_histograms(Recipe())
+    with pytest.raises(InternalError):
+        clipped(np.ones(3, np.float32), percentile(99.0), bins=0)
