@@ -1,0 +1,209 @@
+"""Reading and changing an ONNX model: what passes and quantizers share."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+from edgeconv.errors import Unsupported
+from edgeconv.types import Array, TensorSpec
+
+__all__ = [
+    "Model",
+    "Node",
+    "Tensor",
+    "array_of",
+    "constants",
+    "copy",
+    "drop_unused_constants",
+    "element_types",
+    "fresh_name",
+    "infer_shapes",
+    "parse",
+    "read",
+    "replace_constants",
+    "replace_nodes",
+    "set_constant",
+    "sort_constants",
+    "sort_nodes",
+    "specs",
+    "to_bytes",
+    "uses",
+    "write",
+]
+
+#: Objects of the ``onnx`` package, which is imported only inside functions.
+Model: TypeAlias = Any
+Node: TypeAlias = Any
+Tensor: TypeAlias = Any
+
+#: Protocol Buffers hold no message beyond 2 GiB; such weights need files beside the model.
+_LARGEST_BYTES: Final = 2**31 - 1
+
+_DTYPES: Final = {1: "float32", 10: "float16", 3: "int8", 2: "uint8", 6: "int32", 7: "int64"}
+
+
+def read(path: Path) -> Model:
+    """Parse a file that edgeconv wrote itself."""
+    return parse(path.read_bytes())
+
+
+def parse(content: bytes) -> Model:
+    """Parse bytes that edgeconv made itself."""
+    import onnx
+
+    return onnx.ModelProto.FromString(content)
+
+
+def to_bytes(model: Model) -> bytes:
+    """The same model gives the same bytes.
+
+    Raises:
+        Unsupported: It is too large for one file.
+    """
+    if model.ByteSize() > _LARGEST_BYTES:
+        raise Unsupported(
+            "The ONNX model has more than 2 GiB, which one file can't hold.",
+            "Export with --format tflite, or take a smaller model.",
+        )
+    return bytes(model.SerializeToString(deterministic=True))
+
+
+def write(model: Model, path: Path) -> bytes:
+    """Write aside, then rename, so that no half file is ever at ``path``.
+
+    Returns:
+        What was written.
+    """
+    content = to_bytes(model)
+    aside = path.with_name(f".{path.name}.part")
+    aside.write_bytes(content)
+    aside.replace(path)
+    return content
+
+
+def copy(model: Model) -> Model:
+    """A model that can be changed without changing ``model``."""
+    clone = type(model)()
+    clone.CopyFrom(model)
+    return clone
+
+
+def constants(model: Model) -> dict[str, Tensor]:
+    """Initializers by name."""
+    return {tensor.name: tensor for tensor in model.graph.initializer}
+
+
+def array_of(tensor: Tensor) -> Array:
+    """An initializer's values, as a copy."""
+    from onnx import numpy_helper
+
+    value: Array = numpy_helper.to_array(tensor).copy()
+    return value
+
+
+def set_constant(model: Model, name: str, value: Array) -> None:
+    """Add the initializer ``name``, or replace its values."""
+    from onnx import numpy_helper
+
+    made = numpy_helper.from_array(value, name)
+    for tensor in model.graph.initializer:
+        if tensor.name == name:
+            tensor.CopyFrom(made)
+            return
+    model.graph.initializer.append(made)
+
+
+def replace_constants(model: Model, tensors: Iterable[Tensor]) -> None:
+    """Let ``tensors`` be all the initializers, in this order."""
+    kept = list(tensors)
+    # The old ones are freed with the repeated field that holds them.
+    copies = [type(tensor).FromString(tensor.SerializeToString()) for tensor in kept]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(copies)
+
+
+def replace_nodes(model: Model, nodes: Iterable[Node]) -> None:
+    """Let ``nodes`` be all the nodes, in this order."""
+    copies = [type(node).FromString(node.SerializeToString()) for node in nodes]
+    del model.graph.node[:]
+    model.graph.node.extend(copies)
+
+
+def drop_unused_constants(model: Model) -> None:
+    """Remove the initializers that nothing reads."""
+    used = uses(model)
+    replace_constants(model, [t for t in model.graph.initializer if used[t.name]])
+
+
+def uses(model: Model) -> Counter[str]:
+    """Tensor name -> how often nodes read it; being a graph output counts as once."""
+    found: Counter[str] = Counter(name for node in model.graph.node for name in node.input)
+    found.update(output.name for output in model.graph.output)
+    return found
+
+
+def sort_nodes(model: Model) -> None:
+    """Put every node behind what it reads, and as few places as possible from where it was."""
+    writers = {name: node for node in model.graph.node for name in node.output}
+    done: dict[int, Node] = {}
+    for last in model.graph.node:
+        stack = [last]
+        while stack:
+            node = stack[-1]
+            waiting = [
+                writers[name]
+                for name in node.input
+                if name in writers and id(writers[name]) not in done
+            ]
+            if waiting:
+                stack.extend(reversed(waiting))
+            else:
+                done.setdefault(id(stack.pop()), node)
+    replace_nodes(model, done.values())
+
+
+def sort_constants(model: Model) -> None:
+    """Put constants in the order in which nodes read them; what none reads goes."""
+    held = constants(model)
+    order = dict.fromkeys(n for node in model.graph.node for n in node.input if n in held)
+    replace_constants(model, [held[name] for name in order])
+
+
+def fresh_name(wanted: str, taken: set[str]) -> str:
+    """``wanted``, or ``wanted_2`` and so on; it is taken from then on."""
+    name, number = wanted, 1
+    while name in taken:
+        number += 1
+        name = f"{wanted}_{number}"
+    taken.add(name)
+    return name
+
+
+def specs(model: Model) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+    """Inputs and outputs as the file has them."""
+    graph = model.graph
+    return tuple(map(_spec, graph.input)), tuple(map(_spec, graph.output))
+
+
+def _spec(value: Any) -> TensorSpec:
+    kind = value.type.tensor_type
+    shape = tuple(d.dim_value if d.HasField("dim_value") else None for d in kind.shape.dim)
+    return TensorSpec(value.name, shape, _DTYPES.get(kind.elem_type, f"onnx-{kind.elem_type}"))
+
+
+def infer_shapes(model: Model) -> Model:
+    """``model`` with the type and shape of every tensor written down anew."""
+    import onnx
+
+    del model.graph.value_info[:]
+    return onnx.shape_inference.infer_shapes(model, strict_mode=False, data_prop=True)
+
+
+def element_types(model: Model) -> Mapping[str, int]:
+    """Tensor name -> ONNX element type, where it is known."""
+    graph = model.graph
+    values = [*graph.input, *graph.output, *graph.value_info]
+    return {value.name: value.type.tensor_type.elem_type for value in values}
