@@ -146,7 +146,7 @@ class Preprocess:
             raise RefusedInput(error.message, error.hint) from None
 
 
-#: For those who think of it as a function.
+#: As a plain function, for readers of manifests.
 from_json = Preprocess.from_json
 
 
