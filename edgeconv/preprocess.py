@@ -25,7 +25,6 @@ __all__ = [
     "MAX_PIXELS",
     "Preprocess",
     "decode",
-    "from_json",
     "normalize",
     "prepare_array",
     "prepare_image",
@@ -144,10 +143,6 @@ class Preprocess:
             return cls(**values)
         except UsageError as error:
             raise RefusedInput(error.message, error.hint) from None
-
-
-#: As a plain function, for readers of manifests.
-from_json = Preprocess.from_json
 
 
 def _is_number(value: object) -> bool:

@@ -16,7 +16,6 @@ from edgeconv.errors import RefusedInput, UsageError
 from edgeconv.preprocess import (
     Preprocess,
     decode,
-    from_json,
     normalize,
     prepare_array,
     prepare_image,
@@ -45,8 +44,8 @@ def noise(height: int, width: int, channels: int = 3, seed: int = 0) -> np.ndarr
 
 
 def test_a_description_survives_json():
-    preprocess = from_json(FIELDS)
-    assert from_json(json.loads(json.dumps(preprocess.to_json()))) == preprocess
+    preprocess = Preprocess.from_json(FIELDS)
+    assert Preprocess.from_json(json.loads(json.dumps(preprocess.to_json()))) == preprocess
     assert preprocess.to_json() == FIELDS
 
 
@@ -80,13 +79,13 @@ def test_a_description_survives_json():
 )
 def test_a_senseless_description_is_refused(change: dict[str, object]):
     with pytest.raises(RefusedInput) as refused:
-        from_json({**FIELDS, **change})
+        Preprocess.from_json({**FIELDS, **change})
     assert next(iter(change)) in refused.value.message or "kind" in change
 
 
 def test_a_description_that_is_no_table_is_refused():
     with pytest.raises(RefusedInput, match="not a table"):
-        from_json([1])  # type: ignore[arg-type]
+        Preprocess.from_json([1])  # type: ignore[arg-type]
 
 
 def test_a_wrong_argument_in_code_is_a_usage_error():
