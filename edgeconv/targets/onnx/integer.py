@@ -6,7 +6,8 @@ onnxruntime's QDQQuantizer places them; the ranges are ours.
     bias        int32 with the scale s_in * s_w
     activation  unsigned: uint8, asymmetric; Relu and Clip vanish into its ends
                 signed: int8, symmetric; Relu and Clip stay
-    input, output of the graph: float32, with the first and the last step inside
+    input of the graph          float32, with the first step inside
+    output of the graph         float32; see _end_in_float and _averages_at_the_end
 
 Unsigned is what onnxruntime fuses into QLinearConv on CPUs (MobileNetV2: 52 of 52
 convolutions, 6.5 ms; signed: 37 of 52, 11.5 ms); signed is what TensorRT takes.
@@ -14,7 +15,7 @@ convolutions, 6.5 ms; signed: 37 of 52, 11.5 ms); signed is what TensorRT takes.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -23,18 +24,23 @@ import numpy as np
 from edgeconv.errors import InternalError, Unsupported
 from edgeconv.targets.onnx.model import (
     Model,
+    Node,
     element_types,
     infer_shapes,
+    replace_nodes,
     sort_constants,
     sort_nodes,
     uses,
 )
-from edgeconv.targets.onnx.observe import CLAMPS
+from edgeconv.targets.onnx.observe import CLAMPS, COPIES
 from edgeconv.types import Ranges, Recipe
 
 __all__ = ["to_int8"]
 
 _FLOAT: Final = 1
+#: Operators whose integer kernels can give their sums out in float.
+_FLOAT_ENDS: Final = ("Gemm", "MatMul")
+_AVERAGES: Final = ("AveragePool", "GlobalAveragePool", "ReduceMean")
 
 
 def to_int8(model: Model, ranges: Ranges, recipe: Recipe, excluded: Collection[str]) -> Model:
@@ -68,7 +74,7 @@ def to_int8(model: Model, ranges: Ranges, recipe: Recipe, excluded: Collection[s
                 activation_qType=QuantType.QInt8 if signed else QuantType.QUInt8,
                 tensors_range=data,
                 nodes_to_quantize=[],
-                nodes_to_exclude=sorted(excluded),
+                nodes_to_exclude=sorted({*excluded, *_averages_at_the_end(model)}),
                 op_types_to_quantize=sorted({*QDQRegistry, *QLinearOpsRegistry}),
                 extra_options={"ActivationSymmetric": signed, "WeightSymmetric": True},
             )
@@ -78,6 +84,7 @@ def to_int8(model: Model, ranges: Ranges, recipe: Recipe, excluded: Collection[s
                 f"ONNX Runtime's quantizer can't make this model int8: {_first_line(error)}",
                 "Keep the layer in float with a scope in --recipe.",
             ) from error
+    _end_in_float(quantized)
     sort_nodes(quantized)
     sort_constants(quantized)
     return infer_shapes(quantized)
@@ -104,6 +111,58 @@ def _tensors_data(model: Model, ranges: Ranges) -> Any:
             for name, (low, high) in found.items()
         },
     )
+
+
+def _averages_at_the_end(model: Model) -> set[str]:
+    """Names of the nodes of a tail such as GlobalAveragePool -> Squeeze -> y.
+
+    An average is finer than the steps of what it averages. Rounded to steps again, the
+    best answers of a classifier that ends so tie (SqueezeNet: 91.6% agreement with the
+    original, 93.6% with this one operator in float, which takes no longer).
+    """
+    writers = {name: node for node in model.graph.node for name in node.output}
+    found: set[str] = set()
+    for value in model.graph.output:
+        tail: list[str] = []
+        node = writers.get(value.name)
+        while node is not None and node.op_type in COPIES:
+            tail.append(node.name)
+            node = writers.get(node.input[0])
+        if node is not None and node.op_type in _AVERAGES:
+            found |= {*tail, node.name}
+    return found
+
+
+def _end_in_float(model: Model) -> None:
+    """Gemm -> QuantizeLinear -> DequantizeLinear -> y   becomes   Gemm -> y
+
+    The product's kernel gives float out at no cost (QGemm), and the logits keep their
+    precision (MobileNetV2: 2 of 250 answers).
+    """
+    writers = {name: node for node in model.graph.node for name in node.output}
+    used = uses(model)
+    removed: set[str] = set()
+    for value in model.graph.output:
+        ends = _ends(value.name, writers, used)
+        if ends is not None:
+            product, *steps = ends
+            product.output[0] = value.name
+            removed |= {step.name for step in steps}
+    replace_nodes(model, [node for node in model.graph.node if node.name not in removed])
+
+
+def _ends(
+    name: str, writers: Mapping[str, Node], used: Mapping[str, int]
+) -> tuple[Node, Node, Node] | None:
+    """The product, QuantizeLinear and DequantizeLinear that alone write the output ``name``."""
+    found: list[Node] = []
+    for wanted in (("DequantizeLinear",), ("QuantizeLinear",), _FLOAT_ENDS):
+        node = writers.get(name)
+        if node is None or node.op_type not in wanted or used[name] != 1:
+            return None
+        found.insert(0, node)
+        name = node.input[0]
+    return found[0], found[1], found[2]
 
 
 def _first_line(error: BaseException) -> str:

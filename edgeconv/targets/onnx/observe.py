@@ -34,10 +34,10 @@ from edgeconv.targets.onnx.model import (
 )
 from edgeconv.types import Array, Dataset, FloatGraph, Ranges, TensorRange, TensorSpec
 
-__all__ = ["CLAMPS", "observe"]
+__all__ = ["CLAMPS", "COPIES", "observe"]
 
 #: Operators whose output holds the very values of their first input.
-_COPIES: Final = frozenset({"Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity"})
+COPIES: Final = frozenset({"Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity"})
 #: Operators that the quantizer merges into what computes their input.
 CLAMPS: Final = frozenset({"Relu", "Clip"})
 #: ONNX's number for float32.
@@ -101,7 +101,7 @@ def _sources(model: Model) -> Mapping[str, str]:
     for node in model.graph.node:
         for name in node.output:
             if name and types.get(name) == _FLOAT and name not in hidden:
-                copied = node.op_type in _COPIES and node.input[0] not in held
+                copied = node.op_type in COPIES and node.input[0] not in held
                 # A copy of something hidden or not float has to be watched itself.
                 sources[name] = sources.get(node.input[0], name) if copied else name
     return sources
