@@ -58,6 +58,7 @@ def export(request: ExportRequest, progress: Progress | None = None) -> Export:
         for artifact, model in floats:
             verify.check_conversion(artifact, model, reference, parity, source)
         made = [_quantize(graph, calibration, recipe, folder, watch) for graph in graphs]
+        watch.stage("verify", len(parity))
         differing: list[verify.Disagreement] = []
         verdict = verify.judge(
             made,
@@ -123,7 +124,7 @@ def _quantize(
     target = TARGETS[graph.format]
     watch.stage(f"calibrate {target.title}", len(calibration))
     ranges = target.observe(graph, calibration, watch, histograms=needs_histograms(recipe))
-    clipped = clip(ranges, recipe)
+    clipped = clip(ranges, recipe, whole=[spec.name for spec in graph.outputs])
     watch.stage(f"quantize {target.title}")
     return _open(prepare.apply(target, graph, clipped, recipe, folder), clipped, recipe, folder)
 

@@ -205,7 +205,8 @@ class Recipe:
 
     Attributes:
         precision: Of every scope that ``scopes`` doesn't name.
-        calibrator: ``minmax`` or ``percentile``.
+        calibrator: ``minmax`` or ``percentile``; the default is chosen in
+            docs/calibration.md by the models measured there.
         percentile: Share of values kept by the percentile calibrator, in percent.
         passes: Float-side passes, in order, by name.
         scopes: (fnmatch pattern over Keras layer names, precision) pairs; the
@@ -215,7 +216,7 @@ class Recipe:
     """
 
     precision: Precision = "int8"
-    calibrator: Literal["minmax", "percentile"] = "minmax"
+    calibrator: Literal["minmax", "percentile"] = "percentile"
     percentile: float = 99.99
     passes: tuple[str, ...] = ("lift_channels",)
     scopes: tuple[tuple[str, Precision], ...] = ()

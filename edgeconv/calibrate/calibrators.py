@@ -13,7 +13,7 @@ reads it saturate.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -31,12 +31,14 @@ _NARROWEST: Final = 1e-9
 Clipping = Callable[[TensorRange, Recipe], tuple[float, float]]
 
 
-def clip(ranges: Ranges, recipe: Recipe) -> Ranges:
+def clip(ranges: Ranges, recipe: Recipe, whole: Collection[str] = ()) -> Ranges:
     """The range that each tensor is quantized over.
 
     Args:
         ranges: What was seen; with histograms where the calibrator needs them.
         recipe: Its ``calibrator`` and ``percentile`` are used.
+        whole: Tensors that keep all that was seen: the model's outputs, whose
+            rare large values are its surest answers.
 
     Returns:
         The same tensors and histograms, ``low <= 0 <= high`` and ``low < high``.
@@ -44,7 +46,10 @@ def clip(ranges: Ranges, recipe: Recipe) -> Ranges:
     Raises:
         UsageError: The recipe's percentile makes no sense.
     """
-    return {name: _clip(seen, recipe) for name, seen in ranges.items()}
+    everything = replace(recipe, calibrator="minmax")
+    return {
+        name: _clip(seen, everything if name in whole else recipe) for name, seen in ranges.items()
+    }
 
 
 def needs_histograms(recipe: Recipe) -> bool:
@@ -85,6 +90,8 @@ def _percentile(seen: TensorRange, recipe: Recipe) -> tuple[float, float]:
     right = int(np.searchsorted(np.cumsum(counts[::-1]), cut, side="right"))
     low = -seen.edge + left * width
     high = seen.edge - right * width
+    if seen.counts[counts.size // 2]:
+        high = max(high, width)
     return max(low, seen.low), min(high, seen.high)
 
 

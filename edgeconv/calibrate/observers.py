@@ -7,11 +7,14 @@ extremes, which ai-edge-quantizer keeps, forgets rare large values: it clips log
     bin(x)        = floor(x * bins / (2 * edge)) + bins / 2
     merge to 2e:    bin' = (bin + bins / 2) // 2
 
-Scaling a float by a power of two is exact, so neither the order of the batches
-nor how the items are cut into batches changes a single count.
+Scaling a float by a power of two is exact, so the order of the items changes no
+count. A histogram is of an evenly spread sample of each item's values: counting
+all of MobileNetV2's 52 MB an image would take ten times as long as running it.
 """
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 
@@ -22,6 +25,10 @@ __all__ = ["HISTOGRAM_BINS", "Observer", "grow_histogram"]
 
 #: As many as onnxruntime's histogram calibrators use for the entropy search.
 HISTOGRAM_BINS = 2048
+
+#: Values counted an item. 100 items give 800,000 of a tensor, enough for a
+#: percentile of 99.995 to rest on 40 of them.
+_SAMPLE = 8192
 
 #: A tensor of zeros alone needs some edge; the smallest normal float32.
 _SMALLEST_EXPONENT = -126
@@ -43,7 +50,7 @@ class Observer:
         self._counts = np.zeros(bins, np.int64)
 
     def update(self, x: Array) -> None:
-        """Take in ``x``: float, any shape.
+        """Take in ``x``: float, any shape, one item or several at once.
 
         Raises:
             RefusedInput: ``x`` holds NaN or infinity.
@@ -60,7 +67,7 @@ class Observer:
         self._low = min(self._low, low)
         self._high = max(self._high, high)
         if self._counts.size:
-            self._count(x)
+            self._count(_spread(x))
 
     def _count(self, x: Array) -> None:
         largest = max(-self._low, self._high)
@@ -87,6 +94,15 @@ class Observer:
             return TensorRange(self._low, self._high)
         edge = float(np.ldexp(1.0, self._exponent))
         return TensorRange(self._low, self._high, self._counts.copy(), edge)
+
+
+def _spread(x: Array) -> Array:
+    """At least ``_SAMPLE`` values of ``x`` (all, where it has fewer), from every channel."""
+    step = max(1, x.size // _SAMPLE)
+    # A step that shares a factor with the channels would skip some of them.
+    while math.gcd(step, x.shape[-1] if x.ndim else 1) > 1:
+        step -= 1
+    return x.ravel()[::step]
 
 
 def grow_histogram(counts: Array, doublings: int) -> Array:

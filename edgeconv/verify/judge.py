@@ -98,7 +98,6 @@ def judge(
         Meter(activation, classifies, threshold, artifact.path.name) for artifact, _ in entries
     ]
     noun = "items"
-    progress.stage("Verify", len(dataset))
     for batch, truth in _aligned(dataset, reference, batch_size):
         noun = _noun(batch)
         check_reference(truth, batch)

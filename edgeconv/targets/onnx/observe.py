@@ -74,7 +74,6 @@ def observe(
     observers = {name: Observer(_label(graph, name), bins) for name in watched}
     computed = [name for name in watched if name not in {s.name for s in graph.inputs}]
     session = _open(model, computed)
-    progress.stage("Watching activations (ONNX)", len(dataset))
     for batch in dataset.batches(_BATCH):
         for items in zip(*batch.x, strict=True):
             feeds = {s.name: _feed(x, s) for x, s in zip(items, graph.inputs, strict=True)}

@@ -55,7 +55,6 @@ def observe(
     watched = _activations(graph)
     bins = HISTOGRAM_BINS if histograms else 0
     observers = {i: Observer(_label(graph, n), bins) for i, n in watched.items()}
-    progress.stage("Watching activations (TFLite)", len(dataset))
     interpreter = None
     for batch in dataset.batches(_BATCH):
         for items in zip(*batch.x, strict=True):
