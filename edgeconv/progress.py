@@ -28,10 +28,10 @@ class Silent:
     """A Progress that says nothing."""
 
     def stage(self, title: str, total: int | None = None) -> None:
-        pass
+        """Nothing."""
 
     def advance(self, steps: int = 1) -> None:
-        pass
+        """Nothing."""
 
     def note(self, text: str) -> None:
-        pass
+        """Nothing."""
