@@ -104,6 +104,7 @@ def _check(request: ExportRequest) -> Path:
                 f"{target.title} has no {request.recipe.precision}.",
                 f"It has {', '.join(target.precisions)}; --format picks the other format.",
             )
+    device.refuse_clash()
     load.check(request.model)
     data.check(request.data)
     destination = package.destination(request.output, request.model.name, request.recipe.precision)

@@ -46,7 +46,7 @@ def convert(
     feeds = [f"{name}:0" for name in inputs]
     fetches = [f"{name}:0" for name in outputs]
     with tf.Graph().as_default():
-        graph_def = tf_loader.tf_optimize(feeds, fetches, graph_def)
+        graph_def = _in_order(tf_loader.tf_optimize(feeds, fetches, graph_def))
     try:
         model = _convert(graph_def, feeds, fetches, careful=False)
     except Exception:
@@ -73,6 +73,15 @@ def _convert(graph_def: Any, feeds: list[str], fetches: list[str], *, careful: b
             converted, catch_errors=careful, optimizers=_optimizers()
         )
         return converted.make_model("edgeconv")
+
+
+def _in_order(graph_def: Any) -> Any:
+    """The same graph with its nodes by name: TensorFlow's optimizer leaves them in any order."""
+    ordered = type(graph_def)()
+    ordered.CopyFrom(graph_def)
+    del ordered.node[:]
+    ordered.node.extend(sorted(graph_def.node, key=lambda node: node.name))
+    return ordered
 
 
 def _allow_inlining(graph_def: Any) -> None:

@@ -1,0 +1,65 @@
+"""Which packages this machine has, and which of them clash."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import metadata
+
+from edgeconv.errors import MissingDependency
+
+__all__ = ["find_problems", "installed", "refuse_clash"]
+
+_PACKAGES = (
+    "tensorflow-cpu", "tensorflow", "keras", "tf2onnx", "onnx", "ai-edge-quantizer",
+    "ai-edge-litert", "tflite-runtime", "onnxruntime", "onnxruntime-gpu", "numpy", "pillow",
+)  # fmt: skip
+_CLASH = "onnxruntime and onnxruntime-gpu are both installed and overwrite each other"
+
+
+def installed() -> dict[str, str | None]:
+    """Package -> version, None where it is not installed."""
+    return {name: _version(name) for name in _PACKAGES}
+
+
+def refuse_clash() -> None:
+    """Refuse to work with an ONNX Runtime that is half another one.
+
+    Raises:
+        MissingDependency: Both packages are installed.
+    """
+    if _version("onnxruntime") and _version("onnxruntime-gpu"):
+        raise MissingDependency(
+            f"{_CLASH}.",
+            "pip uninstall onnxruntime onnxruntime-gpu, then install the one you want.",
+        )
+
+
+def find_problems(versions: Mapping[str, str | None]) -> list[str]:
+    """What is missing or clashes, a sentence each.
+
+    Args:
+        versions: As ``installed`` returns them.
+    """
+    problems = []
+    if versions["onnxruntime"] and versions["onnxruntime-gpu"]:
+        problems.append(f"{_CLASH}; uninstall both, then install the one you want.")
+    missing = [n for n in ("keras", "tf2onnx", "onnx", "ai-edge-quantizer") if not versions[n]]
+    if not (versions["tensorflow"] or versions["tensorflow-cpu"]):
+        missing.insert(0, "tensorflow")
+    if missing:
+        names = ", ".join(missing)
+        problems.append(f"Nothing can be exported without {names}: pip install edgeconv[convert].")
+    if not (versions["ai-edge-litert"] or versions["tflite-runtime"]):
+        problems.append("No TFLite engine: pip install edgeconv[litert].")
+    if not (versions["onnxruntime"] or versions["onnxruntime-gpu"]):
+        problems.append("No ONNX engine: pip install edgeconv[onnx] or edgeconv[gpu].")
+    if versions["tflite-runtime"] and not (versions["numpy"] or "").startswith("1."):
+        problems.append(f"tflite-runtime needs NumPy 1.x, but {versions['numpy']} is installed.")
+    return problems
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
