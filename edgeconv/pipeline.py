@@ -8,14 +8,11 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from edgeconv import data, device, load, package, prepare, quantize, report, verify
-from edgeconv.calibrate import clip, needs_histograms
-from edgeconv.errors import Unsupported
+from edgeconv import data, device, load, package, quantize, report, steps, verify
 from edgeconv.order import Export, ExportRequest
 from edgeconv.progress import Progress, Silent
-from edgeconv.runtime.engines import Model
 from edgeconv.targets import TARGETS
-from edgeconv.types import Artifact, Dataset, FloatGraph, Precision, Ranges, Recipe
+from edgeconv.types import Precision, Recipe
 from edgeconv.workshop import Workshop
 
 __all__ = ["Export", "ExportRequest", "export"]
@@ -39,12 +36,13 @@ def export(request: ExportRequest, progress: Progress | None = None) -> Export:
         EdgeconvError: Nothing was written then.
     """
     watch = progress or Silent()
-    recipe, destination = request.recipe, _check(request)
+    recipe, destination = request.recipe, steps.check(request)
     with tempfile.TemporaryDirectory(prefix="edgeconv-") as name:
         folder = Path(name)
         with Workshop(folder) as workshop:
             watch.stage(f"load {request.model.name}")
             source = load.load(request.model, workshop, folder, watch)
+            source = data.with_input_scale(request.data, source, watch)
             calibrates = recipe.precision in _CALIBRATED
             calibration, parity = data.choose(request.data, source, calibrates, watch)
             source = load.settle_task(source, labelled=parity.labelled)
@@ -54,10 +52,10 @@ def export(request: ExportRequest, progress: Progress | None = None) -> Export:
                 graphs.append(TARGETS[format].lower(source, workshop, folder))
             watch.stage("ask the original", len(parity))
             reference = load.answers(source, parity, workshop, folder, watch)
-        floats = [_open(graph, {}, _FLOAT, folder) for graph in graphs]
+        floats = [steps.write(graph, {}, _FLOAT, folder) for graph in graphs]
         for artifact, model in floats:
             verify.check_conversion(artifact, model, reference, parity, source)
-        made = [_quantize(graph, calibration, recipe, folder, watch) for graph in graphs]
+        made = [steps.quantize(graph, calibration, recipe, folder, watch) for graph in graphs]
         watch.stage("verify", len(parity))
         differing: list[verify.Disagreement] = []
         verdict = verify.judge(
@@ -93,49 +91,3 @@ def export(request: ExportRequest, progress: Progress | None = None) -> Export:
             force=request.force,
         )
     return Export(destination, verdict, bench)
-
-
-def _check(request: ExportRequest) -> Path:
-    """Refuse what can be refused before anything slow begins; where the bundle goes."""
-    for format in request.formats:
-        target = TARGETS[format]
-        if request.recipe.precision not in target.precisions:
-            raise Unsupported(
-                f"{target.title} has no {request.recipe.precision}.",
-                f"It has {', '.join(target.precisions)}; --format picks the other format.",
-            )
-    device.refuse_clash()
-    load.check(request.model)
-    data.check(request.data)
-    destination = package.destination(request.output, request.model.name, request.recipe.precision)
-    package.check_destination(destination, force=request.force)
-    return destination
-
-
-def _quantize(
-    graph: FloatGraph,
-    calibration: Dataset | None,
-    recipe: Recipe,
-    folder: Path,
-    watch: Progress,
-) -> tuple[Artifact, Model]:
-    """Observe, prepare the weights, quantize."""
-    if calibration is None:
-        return _open(graph, {}, recipe, folder)
-    target = TARGETS[graph.format]
-    watch.stage(f"calibrate {target.title}", len(calibration))
-    ranges = target.observe(graph, calibration, watch, histograms=needs_histograms(recipe))
-    clipped = clip(ranges, recipe, whole=[spec.name for spec in graph.outputs])
-    watch.stage(f"quantize {target.title}")
-    return _open(prepare.apply(target, graph, clipped, recipe, folder), clipped, recipe, folder)
-
-
-def _open(
-    graph: FloatGraph, ranges: Ranges, recipe: Recipe, folder: Path
-) -> tuple[Artifact, Model]:
-    """Write the artifact and open it with the engine that ships."""
-    target = TARGETS[graph.format]
-    path = folder / recipe.precision / f"model{target.suffix}"
-    path.parent.mkdir(exist_ok=True)
-    artifact = target.quantize(graph, ranges, recipe, path)
-    return artifact, target.open(artifact)

@@ -215,4 +215,4 @@ def _show(result: Export, console: Console) -> None:
         console.print(f"{artifact.file}: {artifact.reason}")
     console.print(f"\nBundle  {result.bundle}")
     console.print(f"Report  {result.bundle / 'report.html'}")
-    console.print(f"Next    edgeconv run {result.bundle} PICTURE")
+    console.print(f"Next    edgeconv run {result.bundle} INPUT")

@@ -34,12 +34,12 @@ def export_table(result: Export) -> Table:
     else:
         table.add_column("cosine", justify="right")
         table.add_column("relative error", justify="right")
-    table.add_column("ms an image (float)", justify="right")
+    table.add_column("ms a run (float)", justify="right")
     table.add_column("verdict")
     timings = {row["file"]: row for row in result.bench["artifacts"]}
     for artifact in result.verdict.artifacts:
         size = (result.bundle / artifact.file).stat().st_size
-        cells = [f"{artifact.file} {artifact.precision}", f"{size / 1e6:.2f} MB"]
+        cells = [f"{artifact.file} {artifact.precision}", _size(size)]
         cells += _parity(artifact, labelled=labelled, classifies=classifies)
         cells.append(_latency(timings.get(artifact.file)))
         color = _COLORS[artifact.status]
@@ -72,7 +72,15 @@ def _percent(value: Any) -> str:
 def _latency(row: dict[str, Any] | None) -> str:
     if row is None:
         return "-"
-    text = f"{row['latency_ms_median']:.1f}"
+    text = _ms(row["latency_ms_median"])
     if row.get("float_latency_ms_median") is not None:
-        text += f" ({row['float_latency_ms_median']:.1f})"
+        text += f" ({_ms(row['float_latency_ms_median'])})"
     return text
+
+
+def _size(size_bytes: int) -> str:
+    return f"{size_bytes / 1e6:.2f} MB" if size_bytes >= 1e5 else f"{size_bytes / 1e3:.1f} kB"
+
+
+def _ms(milliseconds: float) -> str:
+    return f"{milliseconds:.1f}" if milliseconds >= 1 else f"{milliseconds:.2g}"

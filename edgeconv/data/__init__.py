@@ -7,6 +7,7 @@ from edgeconv.data.items import Items
 from edgeconv.data.manifest import read_manifest
 from edgeconv.data.overlap import refuse_overlap
 from edgeconv.data.reader import open_dataset
+from edgeconv.data.scale import with_input_scale
 from edgeconv.data.splits import split
 
 __all__ = [
@@ -20,4 +21,5 @@ __all__ = [
     "read_manifest",
     "refuse_overlap",
     "split",
+    "with_input_scale",
 ]

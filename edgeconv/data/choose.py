@@ -112,9 +112,14 @@ def _open(spec: str, request: DataRequest, source: SourceModel, progress: Progre
         spec,
         source.preprocess,
         labels=source.labels,
-        classes=shape[-1] if classifies else None,
+        classes=_classes(shape[-1]) if classifies else None,
         input_shapes=tuple(s.shape for s in source.inputs),
         x_key=request.x_key,
         y_key=request.y_key,
         progress=progress,
     )
+
+
+def _classes(units: int | None) -> int | None:
+    """A single unit tells two classes apart."""
+    return 2 if units == 1 else units

@@ -171,7 +171,7 @@ def _trace(
             "The model does not say what its inputs are.",
             "Call it once on real data before saving it, or build it with keras.Input.",
         )
-    names = ["input"] if len(model.inputs) == 1 else [_safe(name) for name in model.input_names]
+    names = _input_names(model)
     specs = [_fixed_spec(t, name, input_size) for t, name in zip(model.inputs, names, strict=True)]
     structure = model._inputs_struct
 
@@ -183,6 +183,14 @@ def _trace(
 
     function, scopes = graphs.name_scopes(model, trace)
     return _finish(state, function, specs, scopes, out, keep_head, model)
+
+
+def _input_names(model: Any) -> list[str]:
+    """The input layers' names; Keras numbers its tensors anew in every process."""
+    if len(model.inputs) == 1:
+        return ["input"]
+    names = [_safe(tensor._keras_history.operation.name) for tensor in model.inputs]
+    return names if len(set(names)) == len(names) else [f"input_{i}" for i in range(len(names))]
 
 
 def _fixed_spec(tensor: Any, name: str, input_size: int | None) -> Any:

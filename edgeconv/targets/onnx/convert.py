@@ -8,6 +8,9 @@ works on a deep copy of the graph, weights included (MobileNetV2, 14 MB: 3.8 s a
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -60,7 +63,7 @@ def _convert(graph_def: Any, feeds: list[str], fetches: list[str], *, careful: b
     import tensorflow as tf
     from tf2onnx import optimizer, tfonnx
 
-    with tf.Graph().as_default() as graph:
+    with tf.Graph().as_default() as graph, _nodes_in_order():
         tf.import_graph_def(graph_def, name="")
         converted = tfonnx.process_tf_graph(
             graph,
@@ -82,6 +85,29 @@ def _in_order(graph_def: Any) -> Any:
     del ordered.node[:]
     ordered.node.extend(sorted(graph_def.node, key=lambda node: node.name))
     return ordered
+
+
+@contextlib.contextmanager
+def _nodes_in_order() -> Iterator[None]:
+    """Let tf2onnx's sets of nodes have the same order in every run.
+
+    They are ordered by the nodes' hashes, which are addresses in memory: of 30
+    conversions of one MobileNetV3, six came out with other Reshape nodes.
+    """
+    from tf2onnx.graph import Node
+
+    original, serial = Node.__init__, itertools.count()
+
+    def init(self: Any, *args: Any, **kwargs: Any) -> None:
+        self.edgeconv_serial = next(serial)
+        original(self, *args, **kwargs)
+
+    Node.__init__, Node.__hash__ = init, lambda self: self.edgeconv_serial
+    try:
+        yield
+    finally:
+        Node.__init__ = original
+        del Node.__hash__
 
 
 def _allow_inlining(graph_def: Any) -> None:
