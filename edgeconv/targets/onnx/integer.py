@@ -95,14 +95,18 @@ def _tensors_data(model: Model, ranges: Ranges) -> Any:
     from onnxruntime.quantization.calibrate import CalibrationMethod, TensorData, TensorsData
 
     found = {name: (seen.low, seen.high) for name, seen in ranges.items()}
-    used = uses(model)
+    for node in reversed(model.graph.node):
+        # Both have the same values and steps; of an output's, nothing was clipped away.
+        if node.op_type in COPIES and {node.input[0], node.output[0]} <= found.keys():
+            found[node.input[0]] = _union(found[node.input[0]], found[node.output[0]])
+    used, types = uses(model), element_types(model)
     for node in model.graph.node:
         # What only a Clip reads may end where the Clip does: nothing beyond comes through.
         if node.op_type in CLAMPS and used[node.input[0]] == 1 and node.output[0] in found:
             found.setdefault(node.input[0], found[node.output[0]])
     for node in model.graph.node:
         for name in node.output:
-            if name and name not in found and element_types(model).get(name) == _FLOAT:
+            if name and name not in found and types.get(name) == _FLOAT:
                 raise InternalError(f"The range of {name!r} was not observed.")
     return TensorsData(
         CalibrationMethod.MinMax,
@@ -111,6 +115,10 @@ def _tensors_data(model: Model, ranges: Ranges) -> Any:
             for name, (low, high) in found.items()
         },
     )
+
+
+def _union(one: tuple[float, float], other: tuple[float, float]) -> tuple[float, float]:
+    return min(one[0], other[0]), max(one[1], other[1])
 
 
 def _averages_at_the_end(model: Model) -> set[str]:
