@@ -120,13 +120,15 @@ def patch(graph: FloatGraph, weights: Weights, path: Path) -> FloatGraph:
         InternalError: A layer isn't in the graph, or a shape differs.
     """
     model = read(graph.path)
+    held = constants(model)
     found = {step.layer.name: step for step in _weighted(model, graph.tensor_layers)}
     names = dict(graph.tensor_layers)
     for layer, (kernel, bias) in weights.items():
         if layer not in found:
             raise InternalError(f"There is no layer {layer!r} to patch.")
         form, node = FORMS[found[layer].layer.op], found[layer].node
-        _put(model, node, form.weight, form.to_onnx(kernel, node), layer, names)
+        shape = tuple(held[found[layer].layer.weight].dims)
+        _put(model, node, form.weight, form.to_onnx(kernel, node, shape), layer, names)
         if bias is not None:
             if not form.bias:
                 raise InternalError(f"{layer!r} ({node.op_type}) has no place for a bias.")

@@ -22,6 +22,7 @@ from typing import Any, Final
 import numpy as np
 
 from edgeconv.errors import InternalError, Unsupported
+from edgeconv.targets.onnx.guard import guard_floats
 from edgeconv.targets.onnx.model import (
     Model,
     Node,
@@ -63,6 +64,8 @@ def to_int8(model: Model, ranges: Ranges, recipe: Recipe, excluded: Collection[s
 
     signed = recipe.onnx_activations == "signed"
     data = _tensors_data(model, ranges)
+    # Asked before quantizing, which lets a Relu behind a product vanish.
+    products = {n.output[0] for n in model.graph.node if n.op_type in _FLOAT_ENDS}
     add_infer_metadata(model)  # or the quantizer writes the model out to infer types again
     with _hushed():
         try:
@@ -84,7 +87,8 @@ def to_int8(model: Model, ranges: Ranges, recipe: Recipe, excluded: Collection[s
                 f"ONNX Runtime's quantizer can't make this model int8: {_first_line(error)}",
                 "Keep the layer in float with a scope in --recipe.",
             ) from error
-    _end_in_float(quantized)
+    _end_in_float(quantized, products)
+    guard_floats(quantized, excluded)
     sort_nodes(quantized)
     sort_constants(quantized)
     return infer_shapes(quantized)
@@ -141,7 +145,7 @@ def _averages_at_the_end(model: Model) -> set[str]:
     return found
 
 
-def _end_in_float(model: Model) -> None:
+def _end_in_float(model: Model, products: Collection[str]) -> None:
     """Gemm -> QuantizeLinear -> DequantizeLinear -> y   becomes   Gemm -> y
 
     The product's kernel gives float out at no cost (QGemm), and the logits keep their
@@ -151,7 +155,7 @@ def _end_in_float(model: Model) -> None:
     used = uses(model)
     removed: set[str] = set()
     for value in model.graph.output:
-        ends = _ends(value.name, writers, used)
+        ends = _ends(value.name, writers, used) if value.name in products else None
         if ends is not None:
             product, *steps = ends
             product.output[0] = value.name

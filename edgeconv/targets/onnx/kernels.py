@@ -18,6 +18,8 @@ from typing import Final, NamedTuple
 from edgeconv.targets.onnx.model import Node
 from edgeconv.types import Array
 
+Shape = tuple[int, ...]
+
 __all__ = ["FORMS", "Form", "attribute", "output_axis"]
 
 
@@ -28,14 +30,14 @@ class Form(NamedTuple):
         weight: Input that is the kernel.
         bias: Input that is the bias; 0 where the operator has none.
         to_keras: (ONNX kernel, node) -> Keras kernel.
-        to_onnx: (Keras kernel, node) -> ONNX kernel.
+        to_onnx: (Keras kernel, node, shape of the ONNX kernel) -> ONNX kernel.
         output_axis: Of the output channels in the ONNX kernel.
     """
 
     weight: int
     bias: int
     to_keras: Callable[[Array, Node], Array]
-    to_onnx: Callable[[Array, Node], Array]
+    to_onnx: Callable[[Array, Node, Shape], Array]
     output_axis: int
 
 
@@ -60,11 +62,9 @@ def _conv_to_keras(kernel: Array, node: Node) -> Array:
     return kernel.transpose(*spatial, 1, 0)
 
 
-def _conv_to_onnx(kernel: Array, node: Node) -> Array:
+def _conv_to_onnx(kernel: Array, node: Node, shape: Shape) -> Array:
     spatial = range(kernel.ndim - 2)
-    # A depthwise Keras kernel has the groups where others have the inputs of one group.
-    groups = attribute(node, "group", 1)
-    if groups > 1 and kernel.shape[-2] == groups:
+    if attribute(node, "group", 1) > 1 and shape[1] == 1:
         flat = kernel.reshape(*kernel.shape[:-2], -1, 1)
         return flat.transpose(flat.ndim - 2, flat.ndim - 1, *spatial)
     return kernel.transpose(kernel.ndim - 1, kernel.ndim - 2, *spatial)
@@ -74,17 +74,21 @@ def _transposed_to_keras(kernel: Array, node: Node) -> Array:
     return kernel.transpose(*range(2, kernel.ndim), 0, 1)
 
 
-def _transposed_to_onnx(kernel: Array, node: Node) -> Array:
+def _transposed_to_onnx(kernel: Array, node: Node, shape: Shape) -> Array:
     return kernel.transpose(kernel.ndim - 2, kernel.ndim - 1, *range(kernel.ndim - 2))
 
 
-def _dense(kernel: Array, node: Node) -> Array:
+def _dense_to_keras(kernel: Array, node: Node) -> Array:
     return kernel.T if attribute(node, "transB", 0) else kernel
+
+
+def _dense_to_onnx(kernel: Array, node: Node, shape: Shape) -> Array:
+    return _dense_to_keras(kernel, node)
 
 
 FORMS: Final[Mapping[str, Form]] = {
     "Conv": Form(1, 2, _conv_to_keras, _conv_to_onnx, 0),
     "ConvTranspose": Form(1, 2, _transposed_to_keras, _transposed_to_onnx, 1),
-    "Gemm": Form(1, 2, _dense, _dense, 1),
-    "MatMul": Form(1, 0, _dense, _dense, 1),
+    "Gemm": Form(1, 2, _dense_to_keras, _dense_to_onnx, 1),
+    "MatMul": Form(1, 0, _dense_to_keras, _dense_to_onnx, 1),
 }
