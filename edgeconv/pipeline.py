@@ -6,6 +6,7 @@ A model walks through the rooms in this order and never turns back.
 from __future__ import annotations
 
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from edgeconv import data, device, load, package, quantize, report, steps, verify
@@ -39,23 +40,28 @@ def export(request: ExportRequest, progress: Progress | None = None) -> Export:
     recipe, destination = request.recipe, steps.check(request)
     with tempfile.TemporaryDirectory(prefix="edgeconv-") as name:
         folder = Path(name)
-        with Workshop(folder) as workshop:
+        # The workshop ends first, which ends whatever waits for it beside us.
+        with ThreadPoolExecutor(1) as beside, Workshop(folder) as workshop:
             watch.stage(f"load {request.model.name}")
             source = load.load(request.model, workshop, folder, watch)
             source = data.with_input_scale(request.data, source, watch)
             calibrates = recipe.precision in _CALIBRATED
             calibration, parity = data.choose(request.data, source, calibrates, watch)
             source = load.settle_task(source, labelled=parity.labelled)
-            graphs = []
-            for format in request.formats:
-                watch.stage(f"lower to {TARGETS[format].title}")
-                graphs.append(TARGETS[format].lower(source, workshop, folder))
-            watch.stage("ask the original", len(parity))
-            reference = load.answers(source, parity, workshop, folder, watch)
+            targets = [TARGETS[format] for format in request.formats]
+            # TensorFlow lowers one format while we calibrate the other.
+            lowered = [beside.submit(t.lower, source, workshop, folder) for t in targets]
+            asked = beside.submit(load.answers, source, parity, workshop, folder)
+            graphs, made = [], []
+            for target, job in zip(targets, lowered, strict=True):
+                watch.stage(f"lower to {target.title}")
+                graphs.append(job.result())
+                made.append(steps.quantize(graphs[-1], calibration, recipe, folder, watch))
+            watch.stage("ask the original")
+            reference = asked.result()
         floats = [steps.write(graph, {}, _FLOAT, folder) for graph in graphs]
         for artifact, model in floats:
             verify.check_conversion(artifact, model, reference, parity, source)
-        made = [steps.quantize(graph, calibration, recipe, folder, watch) for graph in graphs]
         watch.stage("verify", len(parity))
         differing: list[verify.Disagreement] = []
         verdict = verify.judge(

@@ -20,6 +20,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import traceback
 from pathlib import Path
 from types import TracebackType
@@ -52,6 +53,7 @@ class Workshop:
 
     def __init__(self, folder: Path) -> None:
         self._log = folder / "workshop.log"
+        self._one_at_a_time = threading.Lock()
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "edgeconv.workshop"],
@@ -77,6 +79,8 @@ class Workshop:
     def call(self, function: str, progress: Progress | None = None, **arguments: Any) -> Any:
         """Call ``module:name`` in the child and wait for its result.
 
+        May be called from several threads; the child answers them in turn.
+
         Args:
             function: Such as ``edgeconv.load.child:open_model``.
             progress: Receives what the function reports meanwhile.
@@ -90,10 +94,14 @@ class Workshop:
                 where it raised anything else or the child died.
         """
         watcher = progress or Silent()
-        assert self._process.stdin is not None and self._process.stdout is not None
         request = json.dumps({"function": function, "arguments": arguments})
+        with self._one_at_a_time:
+            return self._call(request.encode(), function, watcher)
+
+    def _call(self, request: bytes, function: str, watcher: Progress) -> Any:
+        assert self._process.stdin is not None and self._process.stdout is not None
         try:
-            self._process.stdin.write(request.encode() + b"\n")
+            self._process.stdin.write(request + b"\n")
             self._process.stdin.flush()
         except BrokenPipeError:
             raise self._death(function) from None

@@ -16,8 +16,8 @@ __all__ = ["Latency", "measure"]
 
 _WARM_UP_RUNS = 3
 _MIN_RUNS, _MAX_RUNS = 10, 100
-# A second is enough for a steady median of models up to 100 ms.
-_BUDGET_S = 1.0
+# Enough for a steady median of models up to 50 ms.
+_BUDGET_S = 0.5
 
 
 @dataclass(frozen=True)

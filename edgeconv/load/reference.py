@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 
 from edgeconv.errors import RefusedInput
-from edgeconv.progress import Progress
 from edgeconv.types import Array, Dataset, SourceModel
 from edgeconv.workshop import Workshop
 
@@ -16,9 +15,7 @@ __all__ = ["answers"]
 _BATCH = 16
 
 
-def answers(
-    source: SourceModel, dataset: Dataset, workshop: Workshop, folder: Path, progress: Progress
-) -> list[Array]:
+def answers(source: SourceModel, dataset: Dataset, workshop: Workshop, folder: Path) -> list[Array]:
     """Run the original model over ``dataset``.
 
     Args:
@@ -26,7 +23,6 @@ def answers(
         dataset: Preprocessed for ``source``.
         workshop: Holds the live model.
         folder: Scratch folder; the answers lie there, mapped and not in memory.
-        progress: Advanced by the number of items.
 
     Returns:
         One float32 array an output, [N, ...], read-only.
@@ -61,5 +57,4 @@ def answers(
                 )
             store[done : done + len(result)] = result
         done += len(batch.ids)
-        progress.advance(len(batch.ids))
     return list(stores)
