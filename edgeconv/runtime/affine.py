@@ -34,11 +34,13 @@ def quantize(x: Array, spec: TensorSpec) -> Array:
             return x.astype(dtype, copy=False)
         steps = np.rint(x)
     else:
-        steps = np.rint(x / np.float32(spec.scale))
+        steps = x / np.float32(spec.scale)
+        np.rint(steps, out=steps)
         if spec.zero_point:
             steps += np.float32(spec.zero_point)
     limits = np.iinfo(dtype)
-    return np.clip(steps, limits.min, limits.max).astype(dtype)
+    np.clip(steps, limits.min, limits.max, out=steps)
+    return steps.astype(dtype)
 
 
 def dequantize(q: Array, spec: TensorSpec) -> Array:
