@@ -63,7 +63,7 @@ def _convert(graph_def: Any, feeds: list[str], fetches: list[str], *, careful: b
     import tensorflow as tf
     from tf2onnx import optimizer, tfonnx
 
-    with tf.Graph().as_default() as graph, _nodes_in_order():
+    with tf.Graph().as_default() as graph, _nodes_in_order(), _batch_norms_apart():
         tf.import_graph_def(graph_def, name="")
         converted = tfonnx.process_tf_graph(
             graph,
@@ -110,6 +110,23 @@ def _nodes_in_order() -> Iterator[None]:
         del Node.__hash__
 
 
+@contextlib.contextmanager
+def _batch_norms_apart() -> Iterator[None]:
+    """Keep tf2onnx from folding BatchNorm into convolutions.
+
+    It gives the new constants names that tell no layer; onnxruntime folds the same
+    later, when the layers are known.
+    """
+    from tf2onnx.optimizer import back_to_back_optimizer
+
+    rules = back_to_back_optimizer._func_map
+    fusion = {key: rules.pop(key) for key in [("Conv", "BatchNormalization")] if key in rules}
+    try:
+        yield
+    finally:
+        rules.update(fusion)
+
+
 def _allow_inlining(graph_def: Any) -> None:
     """Let TensorFlow's optimizer inline every function.
 
@@ -125,7 +142,7 @@ def _allow_inlining(graph_def: Any) -> None:
 
 
 def _optimizers() -> dict[str, Any]:
-    """tf2onnx's optimizers that are wanted, in its own order.
+    """tf2onnx's optimizers that are wanted, in the order in which they run.
 
     Left out: ``merge_duplication`` compares weights as lists of Python floats,
     32 bytes each; loops, upsampling and dequantization don't come from Keras.
@@ -133,15 +150,16 @@ def _optimizers() -> dict[str, Any]:
     from tf2onnx import optimizer
 
     return {
-        # Pairs every convolution's layout changes off against its neighbours'.
-        "optimize_transpose": optimizer.TransposeOptimizer,
         # Kernels reach their final layout; shapes become constants.
         "fold_constants": optimizer.ConstFoldOptimizer,
-        # Shape -> Slice -> Concat -> Reshape becomes one Reshape with a constant.
+        # Shape -> Slice -> Concat -> Reshape becomes one Reshape with a constant, which is
+        # seen only as long as no layout change came between its ends.
         "reshape_optimizer": optimizer.ReshapeOptimizer,
+        # Pairs every convolution's layout changes off against its neighbours'.
+        "optimize_transpose": optimizer.TransposeOptimizer,
         # ReduceMean over the picture becomes GlobalAveragePool, which has an int8 kernel.
         "global_pool_optimizer": optimizer.GlobalPoolOptimizer,
         "remove_identity": optimizer.IdentityOptimizer,
-        # Convolution -> BatchNormalization becomes one convolution.
+        # Reshapes, Transposes and Casts behind each other become one.
         "remove_back_to_back": optimizer.BackToBackOptimizer,
     }
