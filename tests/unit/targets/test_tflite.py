@@ -22,7 +22,7 @@ from edgeconv.targets.tflite.check import refuse_unrunnable
 from edgeconv.types import Array, Batch, FloatGraph, Recipe, SourceModel, TensorSpec
 from edgeconv.workshop import Workshop
 
-INT8 = Recipe(precision="int8")
+INT8 = Recipe(precision="int8", calibrator="minmax")
 
 
 class Arrays:
@@ -126,7 +126,8 @@ def normal(graph: FloatGraph, count: int = 16, seed: int = 0) -> list[Array]:
 
 
 def export(graph: FloatGraph, x: list[Array], recipe: Recipe, folder: Path):
-    ranges = calibrate.clip(TFLITE.observe(graph, Arrays(*x), Silent()), recipe)
+    seen = TFLITE.observe(graph, Arrays(*x), Silent(), histograms=True)
+    ranges = calibrate.clip(seen, recipe)
     ready = prepare.apply(TFLITE, graph, ranges, recipe, folder)
     return TFLITE.quantize(ready, ranges, recipe, folder / f"{recipe.precision}.tflite")
 
