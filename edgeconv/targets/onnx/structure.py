@@ -30,6 +30,7 @@ _MOVES: Final = frozenset(
         "Identity",
         "QuantizeLinear",
         "Reshape",
+        "Shape",
         "Slice",
         "Split",
         "Squeeze",
