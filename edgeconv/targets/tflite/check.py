@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,18 +26,38 @@ def refuse_unrunnable(path: Path, what: str, layers: Sequence[Layer], hint: str)
     Raises:
         Unsupported: A kernel refuses its tensors.
     """
-    from ai_edge_litert.interpreter import Interpreter, OpResolverType
-
-    plain = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-    content = path.read_bytes()
-    try:
-        Interpreter(model_content=content, experimental_op_resolver_type=plain).allocate_tensors()
-    except (RuntimeError, ValueError) as error:
+    cause = _refusal(path)
+    if cause:
         path.unlink()
-        cause = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
         raise Unsupported(
             f"TFLite's kernels can't run {what}{_place(cause, layers)}: {cause}", hint
-        ) from error
+        )
+
+
+#: The interpreter aborts on some tensors instead of refusing them, so it stands apart.
+_PREPARE = """
+import sys
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
+plain = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+with open(sys.argv[1], "rb") as file:
+    content = file.read()
+try:
+    Interpreter(model_content=content, experimental_op_resolver_type=plain).allocate_tensors()
+except (RuntimeError, ValueError) as error:
+    sys.exit("refused: " + " ".join(str(error).split()))
+"""
+
+
+def _refusal(path: Path) -> str:
+    """Why the plain interpreter can't prepare the file; "" where it can."""
+    command = [sys.executable, "-c", _PREPARE, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace")
+    if done.returncode == 0:
+        return ""
+    ended = f"the interpreter ended with code {done.returncode}"
+    lines = done.stderr.strip().splitlines() or [ended]
+    found = [line.removeprefix("refused: ") for line in lines if line.startswith("refused: ")]
+    return (found or lines)[-1][:300]
 
 
 def _place(cause: str, layers: Sequence[Layer]) -> str:
