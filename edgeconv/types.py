@@ -187,12 +187,15 @@ class TensorRange:
             calibrator needs one.
         edge: Half-width of the histogram; a power of two times the first one,
             so that growing it merges whole bins.
+        mean: float64 [channels] mean of each channel, or None where nothing has
+            channels.
     """
 
     low: float
     high: float
     counts: Optional[Array] = None
     edge: float = 0.0
+    mean: Optional[Array] = None
 
 
 #: Tensor name in the FloatGraph -> what was seen there.
@@ -218,7 +221,7 @@ class Recipe:
     precision: Precision = "int8"
     calibrator: Literal["minmax", "percentile"] = "percentile"
     percentile: float = 99.99
-    passes: tuple[str, ...] = ("lift_channels",)
+    passes: tuple[str, ...] = ("lift_channels", "correct_bias")
     scopes: tuple[tuple[str, Precision], ...] = ()
     onnx_activations: Literal["unsigned", "signed"] = "unsigned"
     keep_softmax: bool = False

@@ -30,6 +30,10 @@ HISTOGRAM_BINS = 2048
 #: of 99.99 rests on 40 of them.
 _SAMPLE = 4096
 
+#: Positions an item that a channel's mean is taken over: a mean over 100 items of
+#: 256 is known to 1% of the channel's spread.
+_POSITIONS = 256
+
 #: A tensor of zeros alone needs some edge; the smallest normal float32.
 _SMALLEST_EXPONENT = -126
 
@@ -40,10 +44,14 @@ class Observer:
     Args:
         label: What a person calls the tensor, for messages.
         bins: Of the histogram, even; 0 keeps the minimum and maximum alone.
+        channel_axis: Of which means are kept, in a tensor of two axes or more.
     """
 
-    def __init__(self, label: str, bins: int = 0) -> None:
+    def __init__(self, label: str, bins: int = 0, channel_axis: int = -1) -> None:
         self._label = label
+        self._channel_axis = channel_axis
+        self._sums: Array | None = None
+        self._summed = 0
         self._low = np.inf
         self._high = -np.inf
         self._exponent = _SMALLEST_EXPONENT
@@ -68,6 +76,8 @@ class Observer:
         self._high = max(self._high, high)
         if self._counts.size:
             self._count(_spread(x))
+        if x.ndim > 1:
+            self._sum(x)
 
     def _count(self, x: Array) -> None:
         largest = max(-self._low, self._high)
@@ -80,6 +90,19 @@ class Observer:
         found = np.floor(index).astype(np.int64) + bins // 2
         self._counts += np.bincount(found, minlength=bins)
 
+    def _sum(self, x: Array) -> None:
+        axis = self._channel_axis % x.ndim
+        channels = x.shape[axis]
+        lead, trail = math.prod(x.shape[:axis]), math.prod(x.shape[axis + 1 :])
+        columns = x.reshape(lead, channels, trail)
+        step = max(1, lead * trail // _POSITIONS)
+        # An even step would meet the same columns of a picture in every row.
+        step -= step % 2 == 0
+        some = columns[::step] if trail == 1 else columns[:, :, ::step]
+        sums = some.sum(axis=(0, 2), dtype=np.float64)
+        self._sums = sums if self._sums is None else self._sums + sums
+        self._summed += some.shape[0] * some.shape[2]
+
     def range(self) -> TensorRange:
         """What was seen so far.
 
@@ -90,10 +113,11 @@ class Observer:
             raise RefusedInput(
                 f"No calibration data reached {self._label}.", "Give at least one item."
             )
+        mean = None if self._sums is None else self._sums / self._summed
         if not self._counts.size:
-            return TensorRange(self._low, self._high)
+            return TensorRange(self._low, self._high, mean=mean)
         edge = float(np.ldexp(1.0, self._exponent))
-        return TensorRange(self._low, self._high, self._counts.copy(), edge)
+        return TensorRange(self._low, self._high, self._counts.copy(), edge, mean)
 
 
 def _spread(x: Array) -> Array:

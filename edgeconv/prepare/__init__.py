@@ -11,6 +11,7 @@ from typing import Final
 
 from edgeconv.errors import UsageError
 from edgeconv.prepare.base import Floats, Pass
+from edgeconv.prepare.correct_bias import correct_bias
 from edgeconv.prepare.lift_channels import lift_channels
 from edgeconv.targets.base import Target
 from edgeconv.targets.names import precision_of
@@ -18,7 +19,10 @@ from edgeconv.types import FloatGraph, Ranges, Recipe
 
 __all__ = ["PASSES", "Floats", "Pass", "apply"]
 
-PASSES: Final[Mapping[str, Pass]] = {"lift_channels": lift_channels}
+PASSES: Final[Mapping[str, Pass]] = {
+    "lift_channels": lift_channels,
+    "correct_bias": correct_bias,
+}
 
 
 def apply(

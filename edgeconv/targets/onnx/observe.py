@@ -71,7 +71,7 @@ def observe(
     sources = _sources(model)
     watched = list(dict.fromkeys(sources.values()))
     bins = HISTOGRAM_BINS if histograms else 0
-    observers = {name: Observer(_label(graph, name), bins) for name in watched}
+    observers = {name: Observer(_label(graph, name), bins, channel_axis=1) for name in watched}
     computed = [name for name in watched if name not in {s.name for s in graph.inputs}]
     session = _open(model, computed)
     for batch in dataset.batches(_BATCH):

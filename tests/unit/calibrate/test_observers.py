@@ -78,3 +78,20 @@ def test_what_is_not_finite_is_refused_and_its_place_named(value):
 def test_a_tensor_that_nothing_reached_has_no_range():
     with pytest.raises(RefusedInput, match="No calibration data"):
         observed([np.zeros((0, 3), np.float32)])
+
+
+@pytest.mark.parametrize(("shape", "axis"), [((1, 40, 30, 8), -1), ((1, 8, 40, 30), 1)])
+def test_means_of_channels_are_near_the_true_ones(shape, axis):
+    observer = Observer("t", channel_axis=axis)
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(20, *shape)).astype(np.float32)
+    x += np.arange(8).reshape(-1 if axis == -1 else (8, 1, 1)).astype(np.float32)
+    for item in x:
+        observer.update(item)
+    np.testing.assert_allclose(observer.range().mean, np.arange(8), atol=0.1)
+
+
+def test_a_vector_has_the_mean_of_each_entry():
+    observer = Observer("t")
+    observer.update(np.array([[1.0, 2.0], [3.0, 6.0]], np.float32))
+    np.testing.assert_array_equal(observer.range().mean, [2.0, 4.0])
