@@ -1,7 +1,7 @@
 """HDF5 files before Keras sees them (runs in the workshop).
 
-HDF5 can point outside itself: external links and external storage name other
-files of the machine. A weights file has no use for either.
+HDF5 can point outside itself: external links, external storage and virtual
+datasets name other files of the machine. A weights file has no use for any.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def check_hdf5(path: Path, *, trust: bool) -> None:
             )
         try:
             config = json.loads(raw)
-        except (ValueError, RecursionError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise _broken(path.name) from error
         check_config(config, path.name, trust=trust)
 
@@ -71,9 +71,14 @@ def _broken(name: str) -> RefusedInput:
 def _refuse_links(file: Any, name: str) -> None:
     import h5py
 
-    stack = [file]
+    stack, seen = [file], set()
     while stack:
         group = stack.pop()
+        # A group may hold itself.
+        address = h5py.h5o.get_info(group.id).addr
+        if address in seen:
+            continue
+        seen.add(address)
         for key in group:
             link = group.get(key, getlink=True)
             if not isinstance(link, h5py.HardLink):
@@ -84,7 +89,7 @@ def _refuse_links(file: Any, name: str) -> None:
             item = group[key]
             if isinstance(item, h5py.Group):
                 stack.append(item)
-            elif item.external:
+            elif isinstance(item, h5py.Dataset) and (item.external or item.is_virtual):
                 raise RefusedInput(
                     f"{name}: {item.name} is stored in another file.",
                     "Save the weights again with Keras; it writes no external storage.",
