@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from edgeconv.errors import RefusedInput, Unsupported, UsageError
+from edgeconv.errors import EdgeconvError, RefusedInput, Unsupported, UsageError
 from edgeconv.load import graph as graphs
 from edgeconv.load.hdf5 import check_hdf5, check_keras_weights
 from edgeconv.progress import Progress
@@ -91,18 +91,15 @@ def open_zoo(
 def open_saved_model(
     state: State, progress: Progress, *, path: str, out: str, keep_head: bool
 ) -> dict[str, Any]:
-    """Open a SavedModel's default signature as a frozen graph.
-
-    The v1 loader reads graphs whose Python objects can't be restored (optimizer
-    slots that were lost, layers of another framework version).
-    """
+    """Open a SavedModel's default signature as a frozen graph."""
     import tensorflow as tf
 
-    from edgeconv.load.saved_model import default_signature, refuse_foreign_operators
+    from edgeconv.load.saved_model import default_signature
 
-    refuse_foreign_operators(Path(path))
     try:
-        signature = default_signature(path)
+        signature = default_signature(Path(path))
+    except EdgeconvError:
+        raise
     except Exception as error:
         raise _load_error(path, error) from error
     names = ["input"] if len(signature.inputs) == 1 else [t.op.name for t in signature.inputs]

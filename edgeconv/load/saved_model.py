@@ -1,7 +1,8 @@
 """SavedModel folders: their default signature as a frozen function.
 
-Runs in the workshop. Operators are checked against an allow-list before
-TensorFlow is asked to run anything of the foreign graph.
+Runs in the workshop. The part of the graph that answers is cut out, held
+against the allow-list of ``load.operators``, and nothing else of the file
+reaches TensorFlow: no initializer, no collection, no other signature.
 """
 
 from __future__ import annotations
@@ -10,26 +11,49 @@ from pathlib import Path
 from typing import Any
 
 from edgeconv.errors import RefusedInput, Unsupported
+from edgeconv.load.operators import PURE, RESTORING, runs
 
-__all__ = ["default_signature", "refuse_foreign_operators"]
+__all__ = ["default_signature"]
 
-# Operators with a reach beyond arithmetic: the file system, Python, the network,
-# other processes. A loader's own restore ops are what TensorFlow itself wrote to
-# read the variables of this folder.
-_RESTORE = {"RestoreV2", "SaveV2", "ShardedFilename", "MergeV2Checkpoints", "StaticRegexFullMatch"}
-_FORBIDDEN_PARTS = (
-    "PyFunc", "ReadFile", "WriteFile", "MatchingFiles", "DeleteFile", "RegisterDataset",
-    "Dataset", "Iterator", "Reader", "Send", "Recv", "Rpc", "Summary", "Print", "Debug",
-    "GeneratorDataset", "Socket", "Custom", "XlaLaunch", "TPU", "Exec", "Decode", "Encode",
-)  # fmt: skip
+_TAG = "serve"
+_SIGNATURE = "serving_default"
 
 
-def refuse_foreign_operators(folder: Path) -> None:
-    """Refuse a SavedModel whose graph could reach beyond arithmetic.
+def default_signature(folder: Path) -> Any:
+    """The default serving signature as a function with its weights as constants.
+
+    Also opens folders whose Python objects can't be restored (optimizer slots
+    that were lost, layers of another framework version): it asks for none.
+
+    Args:
+        folder: SavedModel folder.
+
+    Returns:
+        A wrapped TensorFlow function, one argument an input, free batch axis.
 
     Raises:
-        RefusedInput: The folder's protobuf can't be read, or names the operator.
+        RefusedInput: The protobuf can't be read, or an operator does more than
+            arithmetic.
+        Unsupported: The folder has no serving signature.
     """
+    import tensorflow as tf
+
+    meta = _meta_graph(folder)
+    signature = meta.signature_def[_SIGNATURE]
+    inputs = [signature.inputs[key] for key in sorted(signature.inputs)]
+    outputs = [signature.outputs[key].name for key in sorted(signature.outputs)]
+    graph_def = _with_constants(folder, meta, outputs)
+    specs = [
+        tf.TensorSpec(
+            [None, *(d.size for d in t.tensor_shape.dim[1:])], tf.dtypes.as_dtype(t.dtype)
+        )
+        for t in inputs
+    ]
+    wrapped = _wrapped(graph_def, [t.name for t in inputs], outputs, specs)
+    return _inlined(wrapped, specs)
+
+
+def _meta_graph(folder: Path) -> Any:
     from tensorflow.core.protobuf import saved_model_pb2
 
     proto = saved_model_pb2.SavedModel()
@@ -41,89 +65,89 @@ def refuse_foreign_operators(folder: Path) -> None:
             "Export the model again with model.export('folder').",
         ) from error
     for meta in proto.meta_graphs:
-        graph = meta.graph_def
-        nodes = [*graph.node, *(n for f in graph.library.function for n in f.node_def)]
-        for node in nodes:
-            if node.op in _RESTORE:
-                continue
-            if any(part in node.op for part in _FORBIDDEN_PARTS):
-                raise RefusedInput(
-                    f"{folder.name} holds the operator {node.op}, which reaches beyond arithmetic.",
-                    "Export the model without it, or load it yourself and save it as .keras.",
-                )
+        if _TAG in meta.meta_info_def.tags and _SIGNATURE in meta.signature_def:
+            return meta
+    raise Unsupported(
+        f"{folder.name} has no signature named {_SIGNATURE}.",
+        "Export the model again with model.export('folder').",
+    )
 
 
-def default_signature(folder: str) -> Any:
-    """The default serving signature as a function with its weights as constants.
+def _checked_part(folder: Path, meta: Any, roots: list[str], allowed: frozenset[str]) -> Any:
+    """What runs for ``roots``, once every operator of it is known to be harmless."""
+    part = runs(meta.graph_def, roots)
+    functions = {function.signature.name for function in part.library.function}
+    bodies = (node for function in part.library.function for node in function.node_def)
+    for node in (*part.node, *bodies):
+        if node.op not in allowed and node.op not in functions:
+            raise RefusedInput(
+                f"{folder.name} holds the operator {node.op[:60]!r},"
+                " which is not known to be plain arithmetic.",
+                "Export the model without it, or save it as .keras.",
+            )
+    return part
 
-    The v1 loader also opens folders whose Python objects can't be restored.
 
-    Args:
-        folder: SavedModel folder, already checked.
-
-    Returns:
-        A wrapped TensorFlow function, one argument an input, free batch axis.
-
-    Raises:
-        Unsupported: The folder has no serving signature.
-    """
+def _with_constants(folder: Path, meta: Any, outputs: list[str]) -> Any:
+    """The graph of ``outputs`` with the folder's variables as constants."""
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import (
         convert_variables_to_constants_from_session_graph as to_constants,
     )
 
-    v1 = tf.compat.v1
-    with v1.Session(graph=tf.Graph()) as session:
-        meta = v1.saved_model.load(session, ["serve"], folder)
-        signature = meta.signature_def.get("serving_default")
-        if signature is None:
-            raise Unsupported(
-                f"{Path(folder).name} has no signature named serving_default.",
-                "Export the model again with model.export('folder').",
+    answering = _checked_part(folder, meta, outputs, PURE)
+    saver = meta.saver_def
+    roots = [saver.restore_op_name, saver.filename_tensor_name] if saver.restore_op_name else []
+    restoring = _checked_part(folder, meta, roots, PURE | RESTORING)
+    with tf.compat.v1.Session(graph=tf.Graph()) as session:
+        # A variable is one node that both parts share, so both are cut out at once.
+        both = runs(meta.graph_def, [*outputs, *roots])
+        tf.graph_util.import_graph_def(both, name="")
+        _add_reads(session.graph)
+        if restoring.node:
+            prefix = str(folder / "variables" / "variables")
+            session.run(saver.restore_op_name, {saver.filename_tensor_name: prefix})
+        return to_constants(session, answering, [name.partition(":")[0] for name in outputs])
+
+
+def _add_reads(graph: Any) -> None:
+    """Give every variable the reading operator by which TensorFlow's freezing looks for it."""
+    import tensorflow as tf
+
+    for handle in [op for op in graph.get_operations() if op.type == "VarHandleOp"]:
+        with graph.as_default():
+            tf.raw_ops.ReadVariableOp(
+                resource=handle.outputs[0],
+                dtype=tf.dtypes.as_dtype(handle.get_attr("dtype")),
+                name=f"{handle.name}/Read/ReadVariableOp",
             )
-        inputs = [signature.inputs[key] for key in sorted(signature.inputs)]
-        outputs = [signature.outputs[key] for key in sorted(signature.outputs)]
-        graph_def = to_constants(
-            session,
-            session.graph.as_graph_def(),
-            [t.name.partition(":")[0] for t in outputs],
-        )
-    names = [t.name for t in inputs]
-    specs = [
-        tf.TensorSpec(
-            [None, *(d.size for d in t.tensor_shape.dim[1:])], tf.dtypes.as_dtype(t.dtype)
-        )
-        for t in inputs
-    ]
+
+
+def _wrapped(graph_def: Any, inputs: list[str], outputs: list[str], specs: list[Any]) -> Any:
+    """``graph_def`` from ``inputs`` to ``outputs`` as a function."""
+    import tensorflow as tf
 
     def call(*tensors: Any) -> Any:
         return tf.graph_util.import_graph_def(
             graph_def,
-            input_map=dict(zip(names, tensors, strict=True)),
-            return_elements=[t.name for t in outputs],
+            input_map=dict(zip(inputs, tensors, strict=True)),
+            return_elements=outputs,
             name="",
         )
 
-    wrapped = v1.wrap_function(call, specs)
-    # Freezing once more inlines the functions that Keras saves its layers as.
-    return tf.compat.v1.wrap_function(*_inlined(wrapped, specs))
+    return tf.compat.v1.wrap_function(call, specs)
 
 
-def _inlined(wrapped: Any, specs: list[Any]) -> tuple[Any, list[Any]]:
-    import tensorflow as tf
+def _inlined(wrapped: Any, specs: list[Any]) -> Any:
+    """Freezing once more inlines the functions that Keras saves its layers as."""
     from tensorflow.python.framework.convert_to_constants import (
         convert_variables_to_constants_v2,
     )
 
     frozen = convert_variables_to_constants_v2(wrapped)
-    graph_def = frozen.graph.as_graph_def()
-
-    def call(*tensors: Any) -> Any:
-        return tf.graph_util.import_graph_def(
-            graph_def,
-            input_map={t.name: x for t, x in zip(frozen.inputs, tensors, strict=True)},
-            return_elements=[t.name for t in frozen.outputs],
-            name="",
-        )
-
-    return call, specs
+    return _wrapped(
+        frozen.graph.as_graph_def(),
+        [t.name for t in frozen.inputs],
+        [t.name for t in frozen.outputs],
+        specs,
+    )
