@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -137,6 +138,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
 def _request(args: argparse.Namespace) -> ExportRequest:
     from edgeconv import data, load, pipeline, verify
 
+    recipe = _recipe(args)
     return pipeline.ExportRequest(
         model=load.LoadRequest(
             model=args.model,
@@ -145,7 +147,7 @@ def _request(args: argparse.Namespace) -> ExportRequest:
             labels=args.labels,
             input_size=args.input_size,
             task=args.task,
-            keep_softmax=args.keep_softmax,
+            keep_softmax=recipe.keep_softmax,
             trust=args.trust,
             custom=args.custom,
             seed=args.seed,
@@ -157,7 +159,7 @@ def _request(args: argparse.Namespace) -> ExportRequest:
             y_key=args.y_key,
             seed=args.seed,
         ),
-        recipe=_recipe(args),
+        recipe=recipe,
         formats=_formats(args.format),
         gate=verify.parse_max_drop(args.max_drop) if args.max_drop else verify.Gate(),
         output=args.output,
@@ -177,7 +179,7 @@ def _recipe(args: argparse.Namespace) -> Recipe:
             f"--{args.precision} contradicts {args.recipe.name}, which says {recipe.precision}.",
             "Leave one of them out.",
         )
-    return recipe
+    return replace(recipe, keep_softmax=recipe.keep_softmax or args.keep_softmax)
 
 
 def _formats(text: str) -> tuple[Format, ...]:

@@ -243,3 +243,19 @@ def test_inspect_shows_the_quantization(run: Run, bundle: Path) -> None:
     assert done.code == 0, done.stderr
     assert "CONV_2D" in done.stdout
     assert json.loads(done.stdout)["schema_version"] == 1
+
+
+def test_a_recipe_that_keeps_the_softmax_keeps_it(
+    run: Run, models: Path, pictures: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "recipe.toml").write_text('precision = "fp32"\nkeep_softmax = true\n')
+    done = run(
+        "export", models / "colours.keras", "--preprocess", "unit", "--calibration", pictures,
+        "--recipe", "recipe.toml", "--format", "onnx", "--output", "out",
+    )  # fmt: skip
+
+    assert done.code == 0, done.stderr
+    manifest = read_json(tmp_path / "out" / "manifest.json")
+    assert manifest["activation"] == "linear"
+    answers = np.load(tmp_path / "out" / "golden.npz")["model.onnx.output_0"]
+    np.testing.assert_allclose(answers.sum(axis=1), 1.0, atol=1e-5)
