@@ -25,9 +25,10 @@ from edgeconv.types import Ranges, Recipe, TensorRange
 __all__ = ["CALIBRATORS", "clip", "needs_histograms"]
 
 #: A tensor that never leaves this is dead (trained ones reach 1e-2 and more). Steps
-#: that fine overflow the kernels' multipliers: LiteRT aborts, as on an untrained
-#: MobileNetV3Small, whose activations fade to 1e-10.
-_NARROWEST: Final = 1e-6
+#: that fine overflow the kernels' multipliers: LiteRT aborts, as on untrained
+#: MobileNets, whose activations fade to 1e-10. Beside a dead tensor's [0, 1] an ADD
+#: needs 2 * 1 / (2^20 * width) < 1, so a width beyond 2e-6 (add.cc, Prepare).
+_NARROWEST: Final = 1e-5
 
 Clipping = Callable[[TensorRange, Recipe], tuple[float, float]]
 

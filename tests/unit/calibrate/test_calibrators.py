@@ -75,6 +75,14 @@ def test_a_tensor_of_zeros_gets_steps_that_keep_biases_small():
     assert (found.low, found.high) == (0.0, 1.0)
 
 
+@pytest.mark.parametrize("width", [1e-9, 1e-7, 2e-6, 9e-6, 2e-5, 1e-3])
+def test_no_tensor_is_too_narrow_to_be_added_to_a_dead_one(width):
+    added = clip({"t": TensorRange(0.0, width)}, Recipe(calibrator="minmax"))["t"]
+    dead = clip({"t": TensorRange(0.0, 0.0)}, Recipe(calibrator="minmax"))["t"]
+    # TFLite's ADD aborts where the larger input's step is 2^19 times the output's.
+    assert (dead.high - dead.low) / (added.high - added.low) < 2**19
+
+
 @pytest.mark.parametrize("share", [0.0, 50.0, 100.1, float("nan")])
 def test_a_share_that_makes_no_sense_is_refused(share):
     with pytest.raises(UsageError, match="percentile"):
