@@ -90,10 +90,12 @@ class Gate:
         if metric == "agreement":
             return f"agreement at least {self.min_agreement:g}%, with 95% confidence"
         if metric == "cosine":
-            limit = self.min_cosine
-            return "mean cosine at least " + (f"{limit:g}" if limit else "the precision's default")
-        limit = self.max_relative_error
-        return "relative error at most " + (f"{limit:g}%" if limit else "the precision's default")
+            return f"mean cosine at least {_stated(self.min_cosine)}"
+        return f"relative error at most {_stated(self.max_relative_error, '%')}"
+
+
+def _stated(limit: float | None, unit: str = "") -> str:
+    return "the precision's default" if limit is None else f"{limit:g}{unit}"
 
 
 @dataclass(frozen=True)

@@ -200,6 +200,19 @@ def test_max_drop_refuses_nonsense_in_one_short_line(text):
     assert "top1=1.0" in refusal.value.hint
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("cosine=0.05", "mean cosine at least 0.95"),
+        ("cosine=1", "mean cosine at least 0"),
+        ("relative-error=0", "relative error at most 0%"),
+    ],
+)
+def test_the_gate_says_the_limit_that_was_asked_for(text, words):
+    gate = parse_max_drop(text)
+    assert gate.describe(gate.metric) == words
+
+
 def verdict(*artifacts):
     return Verdict("pass", 250, "gate", artifacts)
 
