@@ -42,8 +42,7 @@ def open_file(
     else:
         check_hdf5(Path(path), trust=trust)
     if custom:
-        sys.path.insert(0, str(Path.cwd()))
-        importlib.import_module(custom)
+        _import_custom(custom)
     try:
         model = keras.models.load_model(
             path,
@@ -53,6 +52,8 @@ def open_file(
         )
     except Exception as error:
         raise _load_error(path, error) from error
+    if _made_float32(model):
+        progress.note("computes in float32 here, where mixed precision trained it")
     return _trace(state, model, Path(out), input_size, keep_head)
 
 
@@ -125,6 +126,30 @@ def predict(state: State, progress: Progress, *, inputs: list[str], outputs: lis
         np.save(name, answer.numpy().astype(np.float32))
 
 
+def _import_custom(name: str) -> None:
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        importlib.import_module(name)
+    except Exception as error:
+        raise UsageError(
+            f"--custom {name} can't be imported: {type(error).__name__}: {_first_line(error)}",
+            "Give the name of a module in the current folder or on PYTHONPATH, without .py.",
+        ) from error
+
+
+def _made_float32(model: Any) -> bool:
+    """Have every layer compute in float32; no format lowers convolutions in float16.
+
+    The weights of mixed precision are float32 already.
+    """
+    halves = [
+        layer for layer in model._flatten_layers() if layer.compute_dtype in ("float16", "bfloat16")
+    ]
+    for layer in halves:
+        layer.dtype_policy = "float32"
+    return bool(halves)
+
+
 def _legacy_objects() -> dict[str, Any]:
     import keras
 
@@ -141,7 +166,8 @@ def _legacy_objects() -> dict[str, Any]:
 
 def _first_line(error: BaseException) -> str:
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0][:200]
+    # Keras goes on with advice and whole configurations.
+    return lines[0].partition(". ")[0][:200]
 
 
 def _load_error(path: str, error: Exception) -> Exception:
@@ -170,7 +196,8 @@ def _trace(
         )
     names = _input_names(model)
     specs = [_fixed_spec(t, name, input_size) for t, name in zip(model.inputs, names, strict=True)]
-    structure = model._inputs_struct
+    # A Sequential has one input and keeps no structure of its own.
+    structure = getattr(model, "_inputs_struct", model.inputs[0])
 
     def call(*tensors: Any) -> Any:
         return model(tf.nest.pack_sequence_as(structure, list(tensors)), training=False)
@@ -232,7 +259,7 @@ def _finish(
     outputs = list(function.outputs)
     activation = "linear"
     if not keep_head:
-        outputs[0], activation = graphs.split_head(function.graph, outputs[0])
+        outputs[0], activation = graphs.split_head(outputs[0])
     live = function.prune(inputs, outputs)
     state["function"] = live
     graph_def = graphs.freeze(live)

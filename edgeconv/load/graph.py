@@ -28,14 +28,13 @@ __all__ = [
 _HEADS: Mapping[str, Activation] = {"Softmax": "softmax", "Sigmoid": "sigmoid"}
 
 
-def split_head(graph: Any, output: Any) -> tuple[Any, Activation]:
+def split_head(output: Any) -> tuple[Any, Activation]:
     """Find the tensor before the final softmax or sigmoid.
 
     int8 softmax has the fixed scale 1/256, which flattens 1,000 classes, so
     classifiers are converted up to their logits and the runtime applies the head.
 
     Args:
-        graph: The FuncGraph that ``output`` lies in.
         output: Symbolic output tensor.
 
     Returns:

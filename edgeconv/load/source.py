@@ -22,8 +22,6 @@ from edgeconv.workshop import Workshop
 
 __all__ = ["LoadRequest", "check", "load", "settle_task"]
 
-_IMAGENET_CLASSES = 1000
-
 
 @dataclass(frozen=True)
 class LoadRequest:
@@ -165,7 +163,7 @@ class _Opener:
             weights.name if weights else model.name,
             constructor=model.constructor,
             size=request.input_size or model.input_size,
-            classes=_IMAGENET_CLASSES,
+            classes=zoo.CLASSES,
             weights=str(weights) if weights else None,
             seed=request.seed,
             out=str(self._frozen),
@@ -250,7 +248,7 @@ def _preprocess(request: LoadRequest, model: zoo.ZooModel | None, spec: TensorSp
             "for inputs that are no pictures.",
         )
     if wanted is not None and Path(wanted).suffix == ".toml":
-        return _read_preprocess(Path(wanted))
+        return _read_preprocess(Path(wanted), spec)
     if not picture:
         found = zoo.preset(str(wanted), 1, 1)
         return Preprocess(kind="array", scale=found.scale[:1], offset=found.offset[:1])
@@ -263,15 +261,22 @@ def _preprocess(request: LoadRequest, model: zoo.ZooModel | None, spec: TensorSp
     return replace(found, layout="nchw" if channels_first else "nhwc")
 
 
-def _read_preprocess(path: Path) -> Preprocess:
+def _read_preprocess(path: Path, spec: TensorSpec) -> Preprocess:
     try:
-        return Preprocess.from_json(tomllib.loads(path.read_text(encoding="utf-8")))
+        found = Preprocess.from_json(tomllib.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise UsageError(
             f"There is no preprocessing file {str(path)!r}.", "Give a TOML file or a preset."
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path.name} is no TOML: {error}.", "See docs/preprocess.md.") from None
+    if found.kind == "image" and found.shape[1:] != spec.shape[1:]:
+        raise UsageError(
+            f"{path.name} makes inputs of the shape {list(found.shape[1:])},"
+            f" the model takes {list(spec.shape[1:])}.",
+            "Set its height, width, color and layout to the model's.",
+        )
+    return found
 
 
 def _labels(
@@ -288,7 +293,7 @@ def _labels(
                 "Give one label a line, in the order of the model's outputs.",
             )
         return labels
-    if classes == _IMAGENET_CLASSES and preprocess.kind == "image":
+    if classes == zoo.CLASSES and preprocess.kind == "image":
         if _is_path(request.model):
             progress.note("1,000 classes: taken to be ImageNet's; --labels FILE says otherwise")
         return imagenet_labels()

@@ -97,6 +97,14 @@ def test_weights_given_as_a_model(export: Run) -> None:
     assert_refused(export("only.weights.h5"), 3, "only.weights.h5", "no model")
 
 
+def test_a_preprocessing_file_for_another_size(run: Run, models: Path, tmp_path: Path) -> None:
+    (tmp_path / "other.toml").write_text("height = 24\nwidth = 24\n")
+
+    done = run("export", models / "colours.keras", "--preprocess", "other.toml")
+
+    assert_refused(done, 2, "other.toml", "[24, 24, 3]", "[16, 16, 3]")
+
+
 def test_a_model_that_does_not_say_its_preprocessing(run: Run, models: Path) -> None:
     done = run("export", models / "colours.keras")
 
@@ -254,6 +262,8 @@ def test_ctrl_c_in_the_middle_leaves_nothing(models: Path, pictures: Path, tmp_p
          "unit", "--calibration", pictures, "--output", tmp_path / "out"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "TMPDIR": str(tmp_path)},
+        # A shell's background jobs ignore it, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
     deadline = time.monotonic() + 60
     children: list[psutil.Process] = []
