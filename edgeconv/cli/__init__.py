@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import os
 import sys
 from typing import NoReturn
 
 from edgeconv import __version__
+from edgeconv.cli.console import Console
+from edgeconv.cli.process import drop_dead_streams, in_order
 from edgeconv.errors import EdgeconvError, InternalError, UsageError
 
 __all__ = ["COMMANDS", "main"]
@@ -35,7 +36,7 @@ class _Parser(argparse.ArgumentParser):
     """argparse, with its errors as ours."""
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{self.prog}: {message}.", f"Run '{self.prog} --help'.")
+        raise UsageError(f"{message[:1].upper()}{message[1:]}.", f"Run '{self.prog} --help'.")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -52,18 +53,23 @@ def main(argv: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if argv is None else argv
     as_json = "--json" in arguments
     debug = "--debug" in arguments
-    from edgeconv.cli.console import Console
+    with in_order():
+        return _reported(arguments, Console(as_json=as_json, debug=debug))
 
-    console = Console(as_json=as_json, debug=debug)
+
+def _reported(arguments: list[str], console: Console) -> int:
+    """Run the command; whatever it raises becomes two lines and an exit code."""
     try:
-        return _dispatch(arguments, console)
+        code = _dispatch(arguments, console)
+        sys.stdout.flush()  # a full disk or a reader that left shows here, not at exit
+        return code
     except SystemExit as stop:  # argparse leaves this way after --help
         return int(stop.code or 0)
     except KeyboardInterrupt:
-        console.fail("interrupted", "Interrupted; nothing was written.", "")
+        console.fail("interrupted", "Interrupted; nothing is left half-written.", "")
         return _INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    except BrokenPipeError:  # the reader has seen enough, as with | head
+        drop_dead_streams()
         return 0
     except EdgeconvError as error:
         console.fail(error.code, error.message, error.hint, error)
@@ -88,7 +94,7 @@ def main(argv: list[str] | None = None) -> int:
         console.close()
 
 
-def _dispatch(arguments: list[str], console: object) -> int:
+def _dispatch(arguments: list[str], console: Console) -> int:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(_overview())
         return 0 if arguments else 2

@@ -8,13 +8,12 @@ descriptors 1 and 2 lead to a log, and only this console reaches the terminal.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sys
 import tempfile
 import time
 import traceback
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole
@@ -35,8 +34,8 @@ class Console:
     def __init__(self, *, as_json: bool = False, debug: bool = False) -> None:
         self.as_json = as_json
         self.debug = debug
-        self._out: IO[str] = sys.stdout
-        self._err: IO[str] = sys.stderr
+        self._out: TextIO = sys.stdout
+        self._err: TextIO = sys.stderr
         self._saved: tuple[int, int] | None = None
         self._bar: RichProgress | None = None
         self._task: TaskID | None = None
@@ -50,8 +49,7 @@ class Console:
         sys.stdout.flush()
         sys.stderr.flush()
         self._saved = (os.dup(1), os.dup(2))
-        self._out = os.fdopen(os.dup(1), "w", encoding="utf-8", errors="replace")
-        self._err = os.fdopen(os.dup(2), "w", encoding="utf-8", errors="replace")
+        self._out, self._err = _copy_of(sys.stdout, 1), _copy_of(sys.stderr, 2)
         log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
@@ -67,7 +65,7 @@ class Console:
                 os.close(saved)
             self._saved = None
             for stream in (self._out, self._err):
-                with contextlib.suppress(BrokenPipeError):
+                with contextlib.suppress(OSError):
                     stream.close()
             self._out, self._err = sys.stdout, sys.stderr
 
@@ -81,7 +79,8 @@ class Console:
             from rich import progress
 
             self._bar = progress.Progress(
-                progress.SpinnerColumn(finished_text="[green]✓"),
+                progress.TextColumn(" "),
+                progress.SpinnerColumn(finished_text=f"[green]{_tick(self._err)}"),
                 progress.TextColumn("{task.description:<34}"),
                 progress.BarColumn(bar_width=24),
                 progress.MofNCompleteColumn() if total else progress.TextColumn(""),
@@ -102,7 +101,7 @@ class Console:
         if self._bar is not None:
             self._bar.console.print(f"  ! {text}", markup=False, highlight=False)
         else:
-            print(f"  ! {text}", file=self._err, flush=True)
+            self._tell(f"  ! {text}")
 
     def _end_stage(self, *, done: bool) -> None:
         if self._bar is not None:
@@ -110,8 +109,13 @@ class Console:
             self._bar = None
         if self._title and done:
             seconds = time.monotonic() - self._started
-            print(f"  ✓ {self._title:<44} {seconds:6.1f} s", file=self._err, flush=True)
+            self._tell(f"  {_tick(self._err)} {self._title:<44} {seconds:6.1f} s")
         self._title = ""
+
+    def _tell(self, text: str) -> None:
+        """A line on stderr; that nobody can read it is no reason to stop."""
+        with contextlib.suppress(OSError):
+            print(text, file=self._err, flush=True)
 
     def done(self) -> None:
         """The last stage is done; results may follow."""
@@ -121,7 +125,9 @@ class Console:
 
     def result(self, value: dict[str, Any]) -> None:
         """Print the command's one JSON object."""
-        print(json.dumps(value, indent=2, ensure_ascii=False), file=self._out, flush=True)
+        from edgeconv.runtime.text import json_text  # NumPy comes with it, which --help can spare
+
+        print(json_text(value, self._out.encoding, indent=2), file=self._out, flush=True)
 
     def print(self, *items: Any) -> None:
         """Print a result for people: text or anything that rich renders."""
@@ -134,21 +140,40 @@ class Console:
         """Report an error: one line for the cause, one for the remedy."""
         self._end_stage(done=False)
         if self.debug and error is not None:
-            traceback.print_exception(error, file=self._err)
+            self._tell("".join(traceback.format_exception(error)).rstrip())
         message, hint = _one_line(message), _one_line(hint)
+        self._tell(f"edgeconv: {message}")
+        if hint:
+            self._tell(f"  {hint}")
         if self.as_json:
             problem = {"code": code, "message": message, "hint": hint}
-            self.result({"schema_version": 1, "error": problem})
-        print(f"edgeconv: {message}", file=self._err)
-        if hint:
-            print(f"  {hint}", file=self._err)
-        self._err.flush()
+            with contextlib.suppress(OSError):  # the error's exit code says more than this one's
+                self.result({"schema_version": 1, "error": problem})
 
-    def _rich(self, stream: IO[str]) -> RichConsole:
+    @property
+    def width(self) -> int:
+        """Columns that a result may take."""
+        return self._rich(self._out).width
+
+    def _rich(self, stream: TextIO) -> RichConsole:
         from rich.console import Console as RichConsole
 
         # A pipe has no width; a table that is cut is worse than a wide one.
         return RichConsole(file=stream, width=None if stream.isatty() else 120, highlight=False)
+
+
+def _copy_of(stream: TextIO, descriptor: int) -> TextIO:
+    """Leads to where ``descriptor`` led, in the encoding of ``stream``."""
+    encoding = stream.encoding or "utf-8"
+    return os.fdopen(os.dup(descriptor), "w", encoding=encoding, errors="backslashreplace")
+
+
+def _tick(stream: TextIO) -> str:
+    try:
+        "✓".encode(stream.encoding or "ascii")
+    except UnicodeEncodeError:
+        return "+"
+    return "✓"
 
 
 def _one_line(text: str) -> str:

@@ -7,12 +7,12 @@ supported; 5 no engine; 6 disk; 70 a bug; 130 interrupted.
 from __future__ import annotations
 
 import argparse
-import json
+import io
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn, Optional
+from typing import Any, NoReturn, Optional
 
 from edgeconv.errors import EdgeconvError, HostFailure, InternalError, UsageError
 from edgeconv.pictures import printable
@@ -26,6 +26,7 @@ from edgeconv.runtime.show import (
     replays_as_json,
     replays_as_text,
 )
+from edgeconv.runtime.text import json_text
 
 __all__ = ["add_run_arguments", "main"]
 
@@ -68,9 +69,12 @@ def main(folder: Path, argv: Optional[Sequence[str]] = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     as_json = "--json" in arguments
+    if isinstance(sys.stdout, io.TextIOWrapper):  # None where it is closed
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = _run_script(folder, arguments)
-        sys.stdout.flush()  # a reader that is gone shows here, not at exit
+        if sys.stdout is not None:
+            sys.stdout.flush()  # a reader that is gone shows here, not at exit
         return code
     except EdgeconvError as error:
         return _report(error, as_json)
@@ -102,14 +106,14 @@ def _run_script(folder: Path, arguments: list[str]) -> int:
     if args.self_test:
         sealed = SealedFolder(folder)
         replays = replay_golden(sealed, read_manifest(sealed), args.engine, args.threads)
-        print(json.dumps(replays_as_json(replays)) if args.json else replays_as_text(replays))
+        print(_json(replays_as_json(replays)) if args.json else replays_as_text(replays))
         return 0 if all(replay.passed for replay in replays) else 1
     if not args.inputs:
         raise UsageError("No INPUT was given.", "Pass pictures or .npy files, or --self-test.")
     session = Session.open(folder, args.engine, args.threads)
     answers = session.answers(args.inputs)
     if args.json:
-        print(json.dumps(answers_as_json(session, answers, args.top), ensure_ascii=False))
+        print(_json(answers_as_json(session, answers, args.top)))
     else:
         for answer in answers:
             print(answer_as_text(session, answer, args.top))
@@ -118,10 +122,17 @@ def _run_script(folder: Path, arguments: list[str]) -> int:
 
 def _report(error: EdgeconvError, as_json: bool) -> int:
     message, hint = printable(error.message), printable(error.hint)
-    if as_json:
-        failure = {"code": error.code, "message": message, "hint": hint}
-        print(json.dumps({"schema_version": 1, "error": failure}))
     print(f"infer.py: {message}", file=sys.stderr)
     if hint:
         print(f"  {hint}", file=sys.stderr)
+    if as_json:
+        failure = {"code": error.code, "message": message, "hint": hint}
+        try:
+            print(_json({"schema_version": 1, "error": failure}), flush=True)
+        except OSError:  # nobody reads; the exit code is still to be told
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     return error.exit_code
+
+
+def _json(value: dict[str, Any]) -> str:
+    return json_text(value, getattr(sys.stdout, "encoding", None))
