@@ -73,8 +73,8 @@ def check_source(path: Path, *, trust: bool = False) -> Kind:
     with path.open("rb") as file:
         magic = file.read(8)
     if magic.startswith(b"PK"):
-        _demand_suffix(path, (".keras",))
         config = _keras_config(path)
+        _demand_suffix(path, (".keras",))
         if isinstance(config, dict):
             # Losses and metrics of its training, often the user's own, are not loaded.
             config = {key: value for key, value in config.items() if key != "compile_config"}

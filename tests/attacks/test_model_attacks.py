@@ -197,3 +197,10 @@ def test_a_model_under_a_wrong_name_is_told_its_right_one(tmp_path: Path) -> Non
         check_source(path)
 
     assert "m.keras" in caught.value.hint
+
+
+def test_another_kind_of_archive_is_not_taken_for_a_model(tmp_path: Path) -> None:
+    np.savez(tmp_path / "data.npz", x=np.zeros(3))
+
+    with pytest.raises(RefusedInput, match=r"data\.npz .* not a readable \.keras archive"):
+        check_source(tmp_path / "data.npz")
