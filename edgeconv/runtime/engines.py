@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Optional, Union
 
@@ -25,6 +26,10 @@ from edgeconv.runtime.tflite_file import TfliteFile
 from edgeconv.types import Array, TensorSpec
 
 __all__ = ["ENGINES", "Engine", "Model", "installed_engines", "open_model"]
+
+# From 1.31 on ONNX Runtime for Linux reports each session to its maker and leaves an
+# identifier of the device in ~/.cache, unless this stands here before it is imported.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
 class Engine(NamedTuple):

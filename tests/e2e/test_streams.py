@@ -99,6 +99,22 @@ def test_an_export_whose_progress_nobody_reads_is_finished(
         assert (tmp_path / name / "SHA256SUMS").is_file()
 
 
+@pytest.mark.parametrize("program", ["edgeconv run", '"$PYTHON" -I "$1"/infer.py'])
+def test_onnx_runtime_leaves_no_trace_on_the_machine(
+    small: Path, picture: Path, tmp_path: Path, program: str
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    command = f'{program} {"$1" if program == "edgeconv run" else ""} "$2" --engine onnxruntime'
+
+    # What tells ONNX Runtime that this is a test silences it too.
+    done = shell(f"unset CI GITHUB_ACTIONS ORT_DISABLE_TELEMETRY; {command}", small, picture,
+                 HOME=str(home), TMPDIR=str(home), XDG_CACHE_HOME=str(home))  # fmt: skip
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert list(home.rglob("*")) == []
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_being_told_to_end_is_as_orderly_as_ctrl_c(
     models: Path, pictures: Path, tmp_path: Path, number: int
