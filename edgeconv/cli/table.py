@@ -11,39 +11,67 @@ if TYPE_CHECKING:
 
     from edgeconv.pipeline import Export
 
-__all__ = ["export_table"]
+__all__ = ["export_table", "size_text"]
 
 _COLORS = {"pass": "green", "fail": "red", "inconclusive": "yellow"}
+#: Columns that hold any table.
+_ENDLESS = 1000
 
 
-def export_table(result: Export) -> Table:
-    """One row an artifact: size, parity, latency, verdict."""
-    from rich import box
-    from rich.table import Table
+def export_table(result: Export, width: int) -> Table:
+    """One row an artifact: size, parity, latency, verdict; one column where that is too wide.
 
+    Args:
+        result: Of the export.
+        width: Columns of the terminal.
+    """
+    from rich.console import Console
+
+    rows = _rows(result)
+    wide = _across(rows)
+    return wide if Console(width=_ENDLESS).measure(wide).maximum <= width else _down(rows)
+
+
+def _rows(result: Export) -> list[list[str]]:
+    """The titles, then the cells of each artifact, in rich's markup."""
     labelled = any("top1" in a.metrics for a in result.verdict.artifacts)
     classifies = any("agreement" in a.metrics for a in result.verdict.artifacts)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("artifact")
-    table.add_column("size", justify="right")
-    if labelled:
-        table.add_column("top-1", justify="right")
-        table.add_column("drop, points (95%)", justify="right")
-    if classifies:
-        table.add_column("agreement", justify="right")
-    else:
-        table.add_column("cosine", justify="right")
-        table.add_column("relative error", justify="right")
-    table.add_column("ms a run (float)", justify="right")
-    table.add_column("verdict")
+    titles = ["artifact", "size"]
+    titles += ["top-1", "drop, points (95%)"] if labelled else []
+    titles += ["agreement"] if classifies else ["cosine", "relative error"]
+    rows = [[*titles, "ms a run (float)", "verdict"]]
     timings = {row["file"]: row for row in result.bench["artifacts"]}
     for artifact in result.verdict.artifacts:
         size = (result.bundle / artifact.file).stat().st_size
-        cells = [f"{artifact.file} {artifact.precision}", _size(size)]
+        cells = [f"{artifact.file} {artifact.precision}", size_text(size)]
         cells += _parity(artifact, labelled=labelled, classifies=classifies)
         cells.append(_latency(timings.get(artifact.file)))
         color = _COLORS[artifact.status]
-        table.add_row(*cells, f"[{color}]{artifact.status}[/{color}]")
+        rows.append([*cells, f"[{color}]{artifact.status}[/{color}]"])
+    return rows
+
+
+def _across(rows: list[list[str]]) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for at, title in enumerate(rows[0]):
+        table.add_column(title, justify="left" if at in (0, len(rows[0]) - 1) else "right")
+    for cells in rows[1:]:
+        table.add_row(*cells)
+    return table
+
+
+def _down(rows: list[list[str]]) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in rows:
+        table.add_column(column[0])
+    for cells in list(zip(*rows, strict=True))[1:]:
+        table.add_row(*cells)
     return table
 
 
@@ -78,7 +106,8 @@ def _latency(row: dict[str, Any] | None) -> str:
     return text
 
 
-def _size(size_bytes: int) -> str:
+def size_text(size_bytes: int) -> str:
+    """``3.65 MB`` or ``13.4 kB``."""
     return f"{size_bytes / 1e6:.2f} MB" if size_bytes >= 1e5 else f"{size_bytes / 1e3:.1f} kB"
 
 
