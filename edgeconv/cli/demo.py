@@ -11,19 +11,29 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from edgeconv.cli.arguments import whole_number
 from edgeconv.cli.console import Console
 
 __all__ = ["HELP", "configure", "run"]
 
 HELP = "train a small model on handwritten digits, export it to int8 and run the bundle"
 
+EPILOG = """\
+It makes DIR/digits.keras with its data, labels and preprocessing, shows the two commands that
+you would type for a model of your own, and runs them: export, then run.
+"""
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     parser.add_argument(
-        "--output", type=Path, default=Path("demo-out"), help="folder to work in (demo-out)"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="of the splits and the training (0)")
+        "--output", type=Path, default=Path("demo-out"), metavar="DIR",
+        help="folder to work in; default: demo-out",
+    )  # fmt: skip
+    parser.add_argument(
+        "--seed", type=whole_number(0, 2**32 - 1), default=0, metavar="N",
+        help="of the splits and the training; default 0",
+    )  # fmt: skip
 
 
 def run(args: argparse.Namespace, console: Console) -> int:

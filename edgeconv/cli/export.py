@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
+from edgeconv.cli.arguments import whole_number
 from edgeconv.cli.console import Console
 from edgeconv.cli.table import export_table
 from edgeconv.errors import UsageError
@@ -21,7 +22,8 @@ EPILOG = """\
 examples:
   edgeconv export mobilenetv2 --int8
       a zoo model with its ImageNet weights; calibrated and judged on the built-in pictures
-  edgeconv export flowers.keras --preprocess mobilenetv2 --labels flowers.txt --calibration flowers/
+  edgeconv export flowers.keras --preprocess mobilenetv2 --labels flowers.txt \\
+      --calibration flowers/
       your own classifier; the folder (one subfolder a class) is split into two halves,
       one to calibrate on, one to judge on
   edgeconv export model.keras --preprocess unit --calibration data.csv:train --parity data.csv:test
@@ -73,7 +75,9 @@ def _configure_model(group: argparse._ArgumentGroup) -> None:
         "unit (0..1), none (0..255), torch, caffe",
     )
     group.add_argument("--labels", type=Path, metavar="FILE", help="class names, one a line")
-    group.add_argument("--input-size", type=_positive, metavar="N", help="rows and columns")
+    group.add_argument(
+        "--input-size", type=whole_number(1, 8192), metavar="N", help="rows and columns"
+    )
     group.add_argument("--task", choices=get_args(Task), help="what the outputs mean")
     group.add_argument(
         "--keep-softmax", action="store_true", help="leave the final softmax in the model"
@@ -116,7 +120,13 @@ def _configure_rest(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--output", type=Path, metavar="DIR", help="default: ./NAME-PRECISION")
     group.add_argument("--force", action="store_true", help="replace a bundle that is there")
-    group.add_argument("--seed", type=int, default=0, metavar="N", help="of the split; default 0")
+    group.add_argument(
+        "--seed",
+        type=whole_number(0, 2**32 - 1),
+        default=0,
+        metavar="N",
+        help="of the split; default 0",
+    )
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
@@ -191,13 +201,6 @@ def _formats(text: str) -> tuple[Format, ...]:
     return tuple(known[name] for name in names)
 
 
-def _positive(text: str) -> int:
-    number = int(text)
-    if not 1 <= number <= 8192:
-        raise argparse.ArgumentTypeError("must be from 1 to 8192")
-    return number
-
-
 def _json(result: Export, code: int) -> dict[str, Any]:
     from edgeconv import verify
 
@@ -212,7 +215,7 @@ def _json(result: Export, code: int) -> dict[str, Any]:
 
 def _show(result: Export, console: Console) -> None:
     console.print("")
-    console.print(export_table(result))
+    console.print(export_table(result, console.width))
     for artifact in result.verdict.artifacts:
         console.print(f"{artifact.file}: {artifact.reason}")
     console.print(f"\nBundle  {result.bundle}")

@@ -8,13 +8,22 @@ from pathlib import Path
 from typing import Any
 
 from edgeconv.cli.console import Console
+from edgeconv.cli.table import size_text
 from edgeconv.pictures import printable
 from edgeconv.preprocess import Preprocess
 
-__all__ = ["HELP", "NAME", "configure", "run"]
+__all__ = ["EPILOG", "HELP", "NAME", "configure", "run"]
 
 NAME = "inspect"
 HELP = "show what is in a bundle or a model file"
+
+EPILOG = """\
+examples:
+  edgeconv inspect mobilenetv2-int8
+      where it comes from, its inputs and outputs, operators, verdict and files
+  edgeconv inspect model.tflite
+      any .tflite or .onnx file: which operators it has, which of them compute in float
+"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -64,7 +73,7 @@ def _bundle_lines(manifest: Mapping[str, Any], verdict: Mapping[str, Any]) -> It
 
 
 def _artifact_lines(artifact: Mapping[str, Any]) -> Iterator[str]:
-    size = f"{artifact['bytes'] / 1e6:.2f} MB"
+    size = size_text(artifact["bytes"])
     yield "  ".join(
         filter(None, [artifact["file"], artifact["format"], artifact["precision"], size])
     )

@@ -12,10 +12,14 @@ from edgeconv.load.zoo import ZOO, ZooModel
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["HELP", "NAME", "configure", "run"]
+__all__ = ["EPILOG", "HELP", "NAME", "configure", "run"]
 
 NAME = "models"
 HELP = "list the zoo: every model of keras.applications"
+
+EPILOG = """\
+Each name is a MODEL of edgeconv export, such as: edgeconv export mobilenetv2 --int8
+"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -6,10 +6,21 @@ import argparse
 
 from edgeconv.cli.console import Console
 
-__all__ = ["HELP", "NAME", "configure", "run"]
+__all__ = ["EPILOG", "HELP", "NAME", "configure", "run"]
 
 NAME = "run"
 HELP = "classify pictures with a bundle, without TensorFlow"
+
+EPILOG = """\
+examples:
+  edgeconv run mobilenetv2-int8 cat.jpg dog.jpg --top 3
+  edgeconv run mobilenetv2-int8 cat.jpg --engine onnxruntime
+      the bundle's model.onnx in place of its model.tflite
+  edgeconv run kws-int8 features.npy --json
+      arrays: float32 as the model takes them, or raw values, which are scaled; one or a batch
+
+A name that begins with a dash: edgeconv run BUNDLE -- -odd.jpg
+"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -72,7 +72,10 @@ def _read_model(path: Path) -> dict[str, Any]:
         return {"bytes": len(data), **_read_onnx(data, path)}
     if path.suffix.lower() == ".tflite":
         raise RefusedInput(f"{path} is no TFLite file.", "Copy or export it again.")
-    raise UsageError(f"{path} is no bundle, no .tflite and no .onnx file.")
+    raise UsageError(
+        f"{path} is no bundle, no .tflite and no .onnx file.",
+        "Keras models are for edgeconv export, which makes a bundle of them.",
+    )
 
 
 def _bytes(path: Path) -> bytes:

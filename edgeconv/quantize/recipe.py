@@ -96,7 +96,9 @@ def read_recipe(path: Path) -> Recipe:
         with path.open("rb") as file:
             data = file.read(_MAX_BYTES + 1)
     except FileNotFoundError:
-        raise UsageError(f"There is no recipe file {path}.") from None
+        raise UsageError(
+            f"There is no recipe file {path}.", "Give the recipe.toml of a bundle, or leave it out."
+        ) from None
     except OSError as error:
         raise HostFailure(f"The recipe {path} can't be read: {error.strerror}.") from error
     if len(data) > _MAX_BYTES:

@@ -27,7 +27,7 @@ from edgeconv.types import Array, TensorSpec
 
 __all__ = ["ENGINES", "Engine", "Model", "installed_engines", "open_model"]
 
-# From 1.31 on ONNX Runtime for Linux reports each session to its maker and leaves an
+# ONNX Runtime (1.31 for Linux) reports each session to its maker and leaves an
 # identifier of the device in ~/.cache, unless this stands here before it is imported.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
