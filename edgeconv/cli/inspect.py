@@ -14,7 +14,6 @@ from edgeconv.preprocess import Preprocess
 
 __all__ = ["EPILOG", "HELP", "NAME", "configure", "run"]
 
-NAME = "inspect"
 HELP = "show what is in a bundle or a model file"
 
 EPILOG = """\

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 __all__ = ["EPILOG", "HELP", "NAME", "configure", "run"]
 
-NAME = "models"
 HELP = "list the zoo: every model of keras.applications"
 
 EPILOG = """\

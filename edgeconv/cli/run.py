@@ -8,7 +8,6 @@ from edgeconv.cli.console import Console
 
 __all__ = ["EPILOG", "HELP", "NAME", "configure", "run"]
 
-NAME = "run"
 HELP = "classify pictures with a bundle, without TensorFlow"
 
 EPILOG = """\
