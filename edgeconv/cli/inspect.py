@@ -12,7 +12,7 @@ from edgeconv.cli.table import size_text
 from edgeconv.pictures import printable
 from edgeconv.preprocess import Preprocess
 
-__all__ = ["EPILOG", "HELP", "NAME", "configure", "run"]
+__all__ = ["EPILOG", "HELP", "configure", "run"]
 
 HELP = "show what is in a bundle or a model file"
 

@@ -12,7 +12,7 @@ from edgeconv.load.zoo import ZOO, ZooModel
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["EPILOG", "HELP", "NAME", "configure", "run"]
+__all__ = ["EPILOG", "HELP", "configure", "run"]
 
 HELP = "list the zoo: every model of keras.applications"
 

@@ -6,7 +6,7 @@ import argparse
 
 from edgeconv.cli.console import Console
 
-__all__ = ["EPILOG", "HELP", "NAME", "configure", "run"]
+__all__ = ["EPILOG", "HELP", "configure", "run"]
 
 HELP = "classify pictures with a bundle, without TensorFlow"
 
