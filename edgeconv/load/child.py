@@ -15,7 +15,9 @@ import numpy as np
 
 from edgeconv.errors import EdgeconvError, RefusedInput, Unsupported, UsageError
 from edgeconv.load import graph as graphs
+from edgeconv.load import zoo
 from edgeconv.load.hdf5 import check_hdf5, check_keras_weights
+from edgeconv.load.random_weights import noise, settle_norms
 from edgeconv.progress import Progress
 
 __all__ = ["open_file", "open_saved_model", "open_zoo", "predict"]
@@ -86,6 +88,9 @@ def open_zoo(
                 f" {classes} classes: {_first_line(error)}",
                 "Give the weights of this very model, or the whole model file as MODEL.",
             ) from error
+    else:
+        entry = next(model for model in zoo.ZOO if model.constructor == constructor)
+        settle_norms(model, noise(zoo.preprocess_for(entry, size, size), seed))
     return _trace(state, model, Path(out), size, keep_head)
 
 
