@@ -53,7 +53,10 @@ def read_npy(data: bytes, name: str) -> Array:
     # A header is read by Python's own parser, which may raise anything.
     except Exception as error:
         cause = str(error).partition("\n")[0][:100]
-        raise RefusedInput(f"{name} is no .npy array that is safe to read: {cause}.") from error
+        raise RefusedInput(
+            f"{name} is no .npy array that is safe to read: {cause}.",
+            "Save plain numbers with numpy.save.",
+        ) from error
     return array.astype(dtype.newbyteorder("="), copy=False)
 
 

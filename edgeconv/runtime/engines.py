@@ -128,7 +128,9 @@ def _checked(x: Array, spec: TensorSpec) -> Array:
     fits = len(wanted) == len(found) and all(n is None or n == m for n, m in zip(wanted, found))
     if x.ndim == 0 or not fits:
         axes = ", ".join("any" if n is None else str(n) for n in ("N", *wanted))
-        raise UsageError(f"The input {spec.name!r} takes [{axes}], not {list(x.shape)}.")
+        raise UsageError(
+            f"The input {spec.name!r} takes [{axes}], not {list(x.shape)}.", "Reshape the array."
+        )
     if x.dtype.kind not in "fiu":
         raise UsageError(f"The input {spec.name!r} takes numbers, not {x.dtype}.")
     if x.dtype.kind == "f" and not np.isfinite(x).all():

@@ -49,6 +49,8 @@ def ready_items(
     else:
         name, array = "array", np.asarray(item)
     rank = len(spec.shape)
+    if array.size == 0:
+        raise UsageError(f"{name} is empty: {list(array.shape)}.", "Pass at least one item.")
     if array.ndim == rank:
         for i in range(len(array)):
             yield f"{name}[{i}]", _ready_array(array[i], preprocess, name)
@@ -56,7 +58,10 @@ def ready_items(
         yield name, _ready_array(array, preprocess, name)
     else:
         axes = ", ".join("any" if n is None else str(n) for n in spec.shape[1:])
-        raise UsageError(f"{name} is {list(array.shape)}; the model takes [{axes}] or a batch.")
+        raise UsageError(
+            f"{name} is {list(array.shape)}; the model takes [{axes}] or a batch.",
+            "Reshape the array.",
+        )
 
 
 def _is_picture(array: Array, preprocess: Preprocess) -> bool:
@@ -74,6 +79,10 @@ def _ready_picture(path: Path, preprocess: Preprocess) -> Array:
 
 def _ready_array(array: Array, preprocess: Preprocess, name: str) -> Array:
     if array.dtype.kind == "f":
+        if not np.isfinite(array).all():
+            raise RefusedInput(
+                f"{name} holds NaN or infinite values.", "Mend whatever made the array."
+            )
         return np.ascontiguousarray(array, np.float32)[None]
     if preprocess.kind == "array" or _is_picture(array, preprocess):
         return prepare_array(preprocess, array)
@@ -88,7 +97,7 @@ def _read_npy(path: Path) -> Array:
         with path.open("rb") as file:
             data = file.read(_MAX_ARRAY_BYTES + 1)
     except FileNotFoundError:
-        raise UsageError(f"There is no file {path}.") from None
+        raise UsageError(f"{path} does not exist.", "Check the path.") from None
     except OSError as error:
         raise HostFailure(f"{path} can't be read: {error.strerror}.") from error
     if len(data) > _MAX_ARRAY_BYTES:

@@ -64,13 +64,15 @@ def test_arrays_need_no_files(bundle: Path) -> None:
         (np.zeros((8, 8, 3), np.int32), UsageError),
         (np.full((8, 8, 3), np.nan, np.float32), RefusedInput),
         (np.zeros((2, 2, 8, 8, 3), np.uint8), UsageError),
+        (np.zeros((0, 8, 8, 3), np.float32), UsageError),
     ],
 )
 def test_an_array_that_does_not_fit_is_refused(
     bundle: Path, array: np.ndarray, error: type[Exception]
 ) -> None:
-    with pytest.raises(error):
+    with pytest.raises(error, match=r"array|input") as raised:
         Session.open(bundle).run([array])
+    assert raised.value.hint
 
 
 def test_files_that_are_no_pictures_are_refused_by_name(bundle: Path, tmp_path: Path) -> None:
@@ -85,8 +87,9 @@ def test_files_that_are_no_pictures_are_refused_by_name(bundle: Path, tmp_path: 
         ("absent.npy", UsageError),
         ("folder.npy", HostFailure),
     ):
-        with pytest.raises(error, match=name):
+        with pytest.raises(error, match=name) as raised:
             opened.run([tmp_path / name])
+        assert raised.value.hint or error is HostFailure
 
 
 def test_a_model_of_arrays_scales_integers_and_takes_floats_as_they_are(tmp_path: Path) -> None:
