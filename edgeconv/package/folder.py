@@ -8,6 +8,7 @@ NAME/                 appears by one rename
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import shutil
@@ -135,10 +136,10 @@ def _aside(destination: Path, role: str) -> Path:
 
 
 def _host_failure(path: Path, error: OSError) -> HostFailure:
-    with contextlib.suppress(OSError):
-        free_mib = shutil.disk_usage(path if path.exists() else path.absolute().parent).free >> 20
-        return HostFailure(
-            f"The bundle can't be written to {path}: {error.strerror or error}.",
-            f"Choose another --output; {free_mib} MiB are free there.",
-        )
-    return HostFailure(f"The bundle can't be written to {path}: {error.strerror or error}.")
+    remedy = "Choose another --output."
+    if error.errno == errno.ENOSPC:
+        with contextlib.suppress(OSError):
+            folder = path if path.exists() else path.absolute().parent
+            free_mib = shutil.disk_usage(folder).free >> 20
+            remedy = f"Choose another --output; {free_mib} MiB are free there."
+    return HostFailure(f"The bundle can't be written to {path}: {error.strerror or error}.", remedy)

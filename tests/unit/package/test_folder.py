@@ -120,8 +120,9 @@ def test_a_failure_while_swapping_puts_the_old_back(
 
 def test_a_place_that_can_not_be_written_is_found_before_the_work() -> None:
     # Not even root may write there.
-    with pytest.raises(HostFailure, match="can't be written"):
+    with pytest.raises(HostFailure, match="can't be written") as raised:
         check_destination(Path("/proc/nowhere/bundle"), force=False)
+    assert "MiB" not in raised.value.hint, "room is not what is missing there"
 
 
 def test_the_current_folder_may_be_the_destination(
