@@ -36,6 +36,7 @@ def check(request: ExportRequest) -> Path:
                 f"It has {', '.join(target.precisions)}; --format picks the other format.",
             )
     device.refuse_clash()
+    device.refuse_missing(request.formats)
     load.check(request.model)
     data.check(request.data)
     destination = package.destination(request.output, request.model.name, request.recipe.precision)

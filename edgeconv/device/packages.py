@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import metadata
+from importlib.util import find_spec
 
 from edgeconv.errors import MissingDependency
+from edgeconv.types import Format
 
-__all__ = ["find_problems", "installed", "refuse_clash"]
+__all__ = ["find_problems", "installed", "refuse_clash", "refuse_missing"]
 
 _PACKAGES = (
     "tensorflow-cpu", "tensorflow", "keras", "tf2onnx", "onnx", "ai-edge-quantizer",
     "ai-edge-litert", "tflite-runtime", "onnxruntime", "onnxruntime-gpu", "numpy", "pillow",
 )  # fmt: skip
+#: Modules, since TensorFlow comes in packages of several names.
+_LOADING = ("tensorflow", "keras")
+_CONVERTING: dict[Format, tuple[str, ...]] = {
+    "tflite": ("ai_edge_quantizer", "ai_edge_litert"),
+    "onnx": ("tf2onnx", "onnx", "onnxruntime"),
+}
 _CLASH = "onnxruntime and onnxruntime-gpu are both installed and overwrite each other"
 
 
@@ -31,6 +39,24 @@ def refuse_clash() -> None:
         raise MissingDependency(
             f"{_CLASH}.",
             "pip uninstall onnxruntime onnxruntime-gpu, then install the one you want.",
+        )
+
+
+def refuse_missing(formats: Iterable[Format]) -> None:
+    """Refuse to begin an export that would stop for want of a package.
+
+    Args:
+        formats: To be made.
+
+    Raises:
+        MissingDependency: Something that converts to them is not installed.
+    """
+    wanted = [*_LOADING, *(module for format in formats for module in _CONVERTING[format])]
+    missing = [module for module in wanted if find_spec(module) is None]
+    if missing:
+        names = ", ".join(module.replace("_", "-") for module in missing)
+        raise MissingDependency(
+            f"Nothing can be exported without {names}.", "pip install 'edgeconv[convert]'"
         )
 
 
