@@ -21,6 +21,7 @@ __all__ = [
     "Artifact",
     "ArtifactVerdict",
     "Batch",
+    "Check",
     "Dataset",
     "FloatGraph",
     "Format",
@@ -258,7 +259,7 @@ class Artifact:
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate with its uncertainty, in percentage points.
+    """An estimate with its uncertainty, in the metric's own unit (mostly percentage points).
 
     Attributes:
         estimate: The observed value.
@@ -277,6 +278,27 @@ MetricValue = Union[float, Interval, None]
 
 
 @dataclass(frozen=True)
+class Check:
+    """One metric held against one threshold.
+
+    Attributes:
+        metric: A key of ``ArtifactVerdict.metrics``.
+        limit: The threshold, in the metric's own unit.
+        at_most: The value may not exceed ``limit``; else it may not fall below.
+        status: Against it.
+        reason: One sentence: what was asked, what it came to.
+        needed: How many more pictures would decide, where inconclusive.
+    """
+
+    metric: str
+    limit: float
+    at_most: bool
+    status: Status
+    reason: str
+    needed: Optional[int] = None
+
+
+@dataclass(frozen=True)
 class ArtifactVerdict:
     """Parity of one artifact against the reference.
 
@@ -290,7 +312,10 @@ class ArtifactVerdict:
         reason: One sentence: what was gated, the bound, what it came to.
         metrics: Percent and points, never fractions; see ``verify.metrics``.
         needed: How many more pictures would decide, where inconclusive.
-        layers: Per layer ``name`` and ``sqnr_db``, worst first; may be empty.
+        layers: Blame, worst layer first; see ``verify.blame``. Empty where not asked for.
+        suspicions: What a bad parity looks like ("Looks like BGR input: agreement
+            31% -> 94% when swapped."), likeliest first.
+        checks: Every threshold that was asked for; the first is the one in ``gated``.
         gated: The metric that was held against ``limit``, a key of ``metrics``.
         limit: Its margin, in the metric's own unit.
     """
@@ -304,6 +329,8 @@ class ArtifactVerdict:
     metrics: Mapping[str, MetricValue]
     needed: Optional[int] = None
     layers: tuple[Mapping[str, Any], ...] = ()
+    suspicions: tuple[str, ...] = ()
+    checks: tuple[Check, ...] = ()
     gated: str = ""
     limit: Optional[float] = None
 
