@@ -1,5 +1,7 @@
 """Verify: paired metrics, their intervals, and the gate."""
 
+from edgeconv.verify.catalogue import METRICS, MetricInfo, describe_metric
+from edgeconv.verify.checks import check, checkable
 from edgeconv.verify.conversion import check_conversion
 from edgeconv.verify.encode import (
     verdict_from_json,
@@ -13,10 +15,15 @@ from edgeconv.verify.naming import named
 from edgeconv.verify.structure import describe
 
 __all__ = [
+    "METRICS",
     "Disagreement",
     "Gate",
+    "MetricInfo",
+    "check",
     "check_conversion",
+    "checkable",
     "describe",
+    "describe_metric",
     "exit_code",
     "judge",
     "named",

@@ -11,20 +11,14 @@ there is nothing left to estimate.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from edgeconv.errors import UsageError
-from edgeconv.types import ArtifactVerdict, Interval, MetricValue, Precision, Status, Task, Verdict
+from edgeconv.types import ArtifactVerdict, Interval, Precision, Status, Task, Verdict
+from edgeconv.verify.checks import check
 from edgeconv.verify.metrics import Measurement
-from edgeconv.verify.paired import needed_for_agreement, needed_more
-from edgeconv.verify.sentences import (
-    agreement_sentence,
-    broken_sentence,
-    drop_sentence,
-    equivalent_sentence,
-    limit_sentence,
-)
+from edgeconv.verify.sentences import broken_sentence, equivalent_sentence
 
 __all__ = ["Gate", "Metric", "Outcome", "exit_code", "parse_max_drop", "status"]
 
@@ -40,6 +34,7 @@ _RELATIVE_ERROR_QUANTIZED = 25.0
 
 #: Always answering the reference's mean answer scores this; worse is no model.
 _WORSE_THAN_CONSTANT = 100.0
+_COLLAPSED = ", but further off than always answering the reference's mean: lost"
 
 
 @dataclass(frozen=True)
@@ -122,16 +117,22 @@ def status(
         noun: What an item is called, in the plural.
     """
     gated, limit = _limit(gate, metric, precision)
-    outcome = Outcome("fail", "", None, gated, limit)
     if found.broken:
-        return replace(outcome, reason=broken_sentence(found.broken, found.samples, noun))
+        reason = broken_sentence(found.broken, found.samples, noun)
+        return Outcome("fail", reason, None, gated, limit)
     if found.equivalent:
-        return replace(outcome, status="pass", reason=equivalent_sentence(found.samples, noun))
-    if metric == "top1":
-        return _judge_drop(outcome, found, noun)
-    if metric == "agreement":
-        return _judge_agreement(outcome, found, noun)
-    return _judge_limit(outcome, found.metrics)
+        reason = equivalent_sentence(found.samples, noun)
+        return Outcome("pass", reason, None, gated, limit)
+    held = check(gated, limit, None, found, noun)
+    if metric in ("cosine", "relative_error") and _collapsed(found):
+        return Outcome("fail", held.reason.rpartition(":")[0] + _COLLAPSED, None, gated, limit)
+    return Outcome(held.status, held.reason, held.needed, gated, limit)
+
+
+def _collapsed(found: Measurement) -> bool:
+    """Further off than a constant: no limit makes that a model."""
+    spread = found.metrics.get("spread_error")
+    return isinstance(spread, float) and spread >= _WORSE_THAN_CONSTANT
 
 
 def _limit(gate: Gate, metric: Metric, precision: Precision) -> tuple[str, float]:
@@ -145,56 +146,6 @@ def _limit(gate: Gate, metric: Metric, precision: Precision) -> tuple[str, float
     default = _RELATIVE_ERROR.get(precision, _RELATIVE_ERROR_QUANTIZED)
     chosen = gate.max_relative_error
     return "relative_error", default if chosen is None else chosen
-
-
-def _judge_drop(outcome: Outcome, found: Measurement, noun: str) -> Outcome:
-    drop, margin = found.metrics["top1_drop"], outcome.limit
-    assert isinstance(drop, Interval) and margin is not None
-    needed = None
-    word: Status = "inconclusive"
-    if drop.upper95 <= margin:
-        word = "pass"
-    elif drop.lower95 > margin:
-        word = "fail"
-    else:
-        counts = found.reference_only, found.candidate_only
-        needed = needed_more(*counts, found.samples, margin)
-    reason = drop_sentence(word, drop, margin, found.samples, noun, needed)
-    return replace(outcome, status=word, reason=reason, needed=needed)
-
-
-def _judge_agreement(outcome: Outcome, found: Measurement, noun: str) -> Outcome:
-    agreement, least = found.metrics["agreement_interval"], outcome.limit
-    assert isinstance(agreement, Interval) and least is not None
-    needed = None
-    word: Status = "inconclusive"
-    if agreement.lower95 >= least:
-        word = "pass"
-    elif agreement.upper95 < least:
-        word = "fail"
-    else:
-        needed = needed_for_agreement(found.agreeing, found.samples, least)
-    reason = agreement_sentence(word, agreement, least, found.samples, noun, needed)
-    return replace(outcome, status=word, reason=reason, needed=needed)
-
-
-def _judge_limit(outcome: Outcome, metrics: dict[str, MetricValue]) -> Outcome:
-    value, spread, limit = (
-        metrics.get(outcome.gated),
-        metrics.get("spread_error"),
-        outcome.limit,
-    )
-    assert limit is not None and not isinstance(value, Interval)
-    collapsed = isinstance(spread, float) and spread >= _WORSE_THAN_CONSTANT
-    if value is None:
-        inside = False
-    elif outcome.gated == "cosine_mean":
-        inside = value >= limit
-    else:
-        inside = value <= limit
-    word: Status = "pass" if inside and not collapsed else "fail"
-    reason = limit_sentence(outcome.gated, value, limit, inside, collapsed)
-    return replace(outcome, status=word, reason=reason)
 
 
 def exit_code(verdict: Verdict, on_inconclusive: Literal["estimate", "fail"]) -> int:

@@ -22,7 +22,14 @@ from collections.abc import Callable
 from edgeconv.errors import InternalError
 from edgeconv.types import Interval
 
-__all__ = ["NEEDED_CAP", "needed_for_agreement", "needed_more", "paired_drop", "wilson"]
+__all__ = [
+    "NEEDED_CAP",
+    "needed_by_width",
+    "needed_for_agreement",
+    "needed_more",
+    "paired_drop",
+    "wilson",
+]
 
 #: Normal quantiles at 0.975 (two-sided 95%) and at 0.95 (one-sided 95%).
 Z_TWO_SIDED = 1.959963984540054
@@ -142,6 +149,27 @@ def needed_for_agreement(hits: int, samples: int, least_percent: float) -> int |
         return _wilson_upper(rate * n, n, Z_ONE_SIDED) < least_percent
 
     return _fewest_more(inside if 100.0 * rate > least_percent else outside, samples)
+
+
+def needed_by_width(value: Interval, limit: float, samples: int) -> int | None:
+    """How many more items would decide, from the width of the interval alone.
+
+    Its distance to the estimate shrinks with the square root of the items.
+
+    Args:
+        value: Of ``samples`` items.
+        limit: The threshold, on either side of the estimate.
+        samples: All items so far.
+
+    Returns:
+        As ``needed_more``.
+    """
+    above = limit >= value.estimate
+    width = value.upper95 - value.estimate if above else value.estimate - value.lower95
+    distance = abs(limit - value.estimate)
+    if distance * math.sqrt((samples + NEEDED_CAP) / samples) < width:
+        return None
+    return 0 if width == 0.0 else max(0, math.ceil(samples * ((width / distance) ** 2 - 1.0)))
 
 
 def _fewest_more(decides: Callable[[int], bool], samples: int) -> int | None:

@@ -6,57 +6,117 @@ import math
 from collections.abc import Sequence
 
 from edgeconv.types import Interval, Status
+from edgeconv.verify.catalogue import MetricInfo
 from edgeconv.verify.paired import NEEDED_CAP
 
 __all__ = [
-    "agreement_sentence",
     "broken_sentence",
-    "drop_sentence",
+    "equal_sentence",
     "equivalent_sentence",
-    "limit_sentence",
+    "interval_sentence",
+    "number_sentence",
     "rounded_up",
+    "unmeasured_sentence",
 ]
 
 _WORDS = {"pass": "kept", "fail": "lost", "inconclusive": "undecided"}
 
+#: Units of which two decimals are plenty.
+_COARSE = ("%", "points")
 
-def drop_sentence(
-    status: Status, drop: Interval, margin: float, samples: int, noun: str, needed: int | None
+
+def interval_sentence(
+    info: MetricInfo,
+    status: Status,
+    value: Interval,
+    limit: float,
+    at_most: bool,
+    samples: int | None,
+    noun: str,
+    needed: int | None,
 ) -> str:
-    """On a top-1 drop against its margin, in points."""
-    bound = f"at most {drop.upper95:.2f}" if status == "pass" else f"at least {drop.lower95:.2f}"
+    """On an estimate against its threshold: the bound that decided, or that none did."""
+    over = "" if samples is None else f" on {samples:,} {noun}"
     return (
-        f"top-1 drop {drop.estimate:.1f} points {_certainty(status, drop, bound)} "
-        f"against a margin of {_plain(margin)}: {_WORDS[status]} on {samples:,} {noun}"
-        + _more(status, needed)
+        f"{info.title} {_estimate(info, value.estimate)} {_certainty(info, status, value, limit)} "
+        f"against {_threshold(info, limit, at_most)}: {_WORDS[status]}{over}"
+        + ("" if samples is None else _more(status, needed))
     )
 
 
-def agreement_sentence(
-    status: Status, agreement: Interval, least: float, samples: int, noun: str, needed: int | None
+def number_sentence(
+    info: MetricInfo, value: float, limit: float, at_most: bool, inside: bool
 ) -> str:
-    """On the share of equal answers against its least, in percent."""
-    bound = (
-        f"at least {agreement.lower95:.2f}"
-        if status == "pass"
-        else f"at most {agreement.upper95:.2f}"
-    )
+    """On a plain number against its threshold."""
     return (
-        f"agreement {agreement.estimate:.1f}% {_certainty(status, agreement, bound)} "
-        f"against at least {_plain(least)}%: {_WORDS[status]} on {samples:,} {noun}"
-        + _more(status, needed)
+        f"{info.title} {_near(value, limit)}{_unit(info)} "
+        f"against {'at most' if at_most else 'at least'} {limit:g}{_unit(info)}: "
+        f"{'kept' if inside else 'lost'}"
     )
 
 
-def _certainty(status: Status, value: Interval, bound: str) -> str:
+def equal_sentence(info: MetricInfo, value: Interval, limit: float, at_most: bool) -> str:
+    """On an estimate of an artifact that is numerically the reference."""
+    return (
+        f"{info.title} {_estimate(info, value.estimate)} against "
+        f"{_threshold(info, limit, at_most)}: kept, numerically the reference"
+    )
+
+
+def unmeasured_sentence(info: MetricInfo, status: Status) -> str:
+    """On a metric that has no value."""
+    if status == "pass":
+        return f"{info.title} unbounded, since there is no error: kept"
+    if info.title.startswith("relative error"):
+        return f"{info.title} unbounded: the reference answers only zeros, the artifact doesn't"
+    return f"{info.title} can't be told, since an answer is NaN or there is nothing to relate to"
+
+
+def _certainty(info: MetricInfo, status: Status, value: Interval, limit: float) -> str:
     """The bound that decided; where none did, the interval.
 
     The two-sided interval would confuse beside a decision: it may reach past a
     margin that the one-sided bound is inside of.
     """
     if status == "inconclusive":
-        return f"(95% interval {value.ci95[0]:.1f} to {value.ci95[1]:.1f})"
-    return f"({bound} with 95% confidence)"
+        low, high = (_bare(info, bound) for bound in value.ci95)
+        return f"(95% interval {low} to {high})"
+    upper = value.upper95 <= limit if status == "pass" else value.upper95 < limit
+    side, bound = ("at most", value.upper95) if upper else ("at least", value.lower95)
+    return f"({side} {_bound(info, bound, limit)} with 95% confidence)"
+
+
+def _threshold(info: MetricInfo, limit: float, at_most: bool) -> str:
+    if info.unit == "points" and at_most:
+        return f"a margin of {_plain(limit)}"
+    return f"{'at most' if at_most else 'at least'} {_plain(limit)}{_unit(info)}"
+
+
+def _estimate(info: MetricInfo, value: float) -> str:
+    return _bare(info, value) + _unit(info)
+
+
+def _bare(info: MetricInfo, value: float) -> str:
+    return f"{value:.1f}" if info.unit in _COARSE else f"{value:.3g}"
+
+
+def _bound(info: MetricInfo, value: float, limit: float) -> str:
+    """Never the threshold's own digits where it is another number."""
+    if info.unit in _COARSE and f"{value:.2f}" != f"{limit:.2f}":
+        return f"{value:.2f}"
+    return _near(value, limit)
+
+
+def _near(value: float, limit: float) -> str:
+    """With as many digits as it takes to tell it from the threshold: 1.00004, not 1."""
+    for digits in range(4, 12):
+        if float(text := f"{value:.{digits}g}") != limit:
+            return text
+    return f"{value:.4g}"
+
+
+def _unit(info: MetricInfo) -> str:
+    return info.unit if info.unit in ("", "%") else f" {info.unit}"
 
 
 def equivalent_sentence(samples: int, noun: str) -> str:
@@ -72,21 +132,6 @@ def broken_sentence(ids: Sequence[str], samples: int, noun: str) -> str:
     return (
         f"answers NaN or infinity to {len(ids):,} of {samples:,} {noun}, first to {ids[0][:80]!r}"
     )
-
-
-def limit_sentence(
-    gated: str, value: float | None, limit: float, inside: bool, collapsed: bool
-) -> str:
-    """On a plain number against a plain limit."""
-    if value is None:
-        return "relative error unbounded: the reference answers only zeros, the artifact doesn't"
-    if gated == "cosine_mean":
-        text = f"mean cosine {value:.4f} against at least {limit:g}"
-    else:
-        text = f"relative error {value:.3g}% against at most {limit:g}%"
-    if collapsed:
-        return f"{text}, but further off than always answering the reference's mean: lost"
-    return f"{text}: {'kept' if inside else 'lost'}"
 
 
 def _more(status: Status, needed: int | None) -> str:

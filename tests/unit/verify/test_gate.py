@@ -220,7 +220,7 @@ def verdict(*artifacts):
 def artifact(word, gated="top1_drop", estimate=0.5, limit=1.0):
     metrics = {gated: Interval(estimate, (-9.0, 9.0), -8.0, 8.0)}
     return ArtifactVerdict(
-        "m.onnx", "onnx", "int8", word, False, "", metrics, None, (), gated, limit
+        "m.onnx", "onnx", "int8", word, False, "", metrics, gated=gated, limit=limit
     )
 
 
