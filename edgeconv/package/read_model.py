@@ -28,6 +28,8 @@ _MAX_MODEL_BYTES = 2**31  # neither format can be larger in one file
 #: A gigabyte-sized model is read in seconds.
 _MAX_SECONDS = 120
 _MAX_MEMORY_BYTES = 16 << 30
+_ONNX_NAMES = {"float": "float32", "double": "float64"}
+_ONNX_BORDER = {"Cast", "DequantizeLinear", "Flatten", "Identity", "QuantizeLinear", "Reshape"}
 
 
 def describe_file(path: Path) -> dict[str, Any]:
@@ -35,8 +37,10 @@ def describe_file(path: Path) -> dict[str, Any]:
 
     Returns:
         ``file``, ``format``, ``bytes``, ``inputs``, ``outputs``, ``operators``,
-        ``float_operators`` (None where no engine tells) and
-        ``precision`` (None: a file doesn't say).
+        ``float_operators`` (None where no engine tells), ``weights`` (the dtype of
+        most of its constants' bytes, "" without any), ``head`` (the operator that
+        gives the first output, what only carries values over a border passed over)
+        and ``precision`` (None: a file doesn't say).
 
     Raises:
         UsageError: There is no such file, or it is neither format.
@@ -99,6 +103,7 @@ def _read_tflite(data: bytes, path: Path) -> dict[str, Any]:
         model = flatbuffer.parse(data)
         inputs, outputs = flatbuffer.specs(model)
         operators, in_float = structure.count_operators(model)
+        weights, head = structure.weights_dtype(model), structure.head(model)
     except EdgeconvError:
         raise
     except Exception as error:  # whatever the schema's accessors raise on odd tables
@@ -109,6 +114,8 @@ def _read_tflite(data: bytes, path: Path) -> dict[str, Any]:
         "outputs": [describe_tensor(spec) for spec in outputs],
         "operators": operators,
         "float_operators": in_float,
+        "weights": weights,
+        "head": head,
     }
 
 
@@ -133,7 +140,30 @@ def _read_onnx(data: bytes, path: Path) -> dict[str, Any]:
         "outputs": [_onnx_tensor(value) for value in graph.output],
         "operators": operators,
         "float_operators": in_float,
+        "weights": _onnx_weights(graph),
+        "head": _onnx_head(graph),
     }
+
+
+def _onnx_weights(graph: Any) -> str:
+    from onnx import TensorProto
+
+    sizes: Counter[str] = Counter()
+    for tensor in graph.initializer:
+        name = TensorProto.DataType.Name(tensor.data_type).lower()
+        sizes[_ONNX_NAMES.get(name, name)] += tensor.ByteSize()
+    return max(sorted(sizes), key=sizes.__getitem__, default="")
+
+
+def _onnx_head(graph: Any) -> str:
+    makers = {name: node for node in graph.node for name in node.output}
+    name = graph.output[0].name if graph.output else ""
+    for _ in graph.node:
+        node = makers.get(name)
+        if node is None or not node.input or node.op_type not in _ONNX_BORDER:
+            return node.op_type if node is not None else ""
+        name = node.input[0]
+    return ""
 
 
 def _count_onnx(data: bytes, types: list[str]) -> tuple[dict[str, int], dict[str, int] | None]:

@@ -12,13 +12,17 @@ from edgeconv.verify.encode import (
 from edgeconv.verify.gate import Gate, exit_code, parse_max_drop
 from edgeconv.verify.judge import Disagreement, judge
 from edgeconv.verify.naming import named
+from edgeconv.verify.policy import Policy
+from edgeconv.verify.stored import Given, judge_answers
 from edgeconv.verify.structure import describe
 
 __all__ = [
     "METRICS",
     "Disagreement",
     "Gate",
+    "Given",
     "MetricInfo",
+    "Policy",
     "check",
     "check_conversion",
     "checkable",
@@ -26,6 +30,7 @@ __all__ = [
     "describe_metric",
     "exit_code",
     "judge",
+    "judge_answers",
     "named",
     "parse_max_drop",
     "verdict_from_json",

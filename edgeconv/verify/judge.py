@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edgeconv.errors import InternalError, RefusedInput, UsageError
 from edgeconv.progress import Progress
+from edgeconv.rows import Rows
 from edgeconv.types import (
     Activation,
     Array,
@@ -24,12 +24,13 @@ from edgeconv.types import (
 from edgeconv.verify.answers import threshold_for
 from edgeconv.verify.gate import Gate, Metric, status
 from edgeconv.verify.metrics import Measurement, Meter
+from edgeconv.verify.policy import Policy
 from edgeconv.verify.structure import describe
 
-if TYPE_CHECKING:
-    from edgeconv.targets.base import Runner
+__all__ = ["Disagreement", "check_reference", "classifies_rows", "judge", "merged", "worst"]
 
-__all__ = ["Disagreement", "check_reference", "judge", "worst"]
+#: Float inputs (one array each, [N, ...]) -> float outputs; a ``Runner`` is one.
+Answering = Callable[..., tuple[Array, ...]]
 
 _ORDER: tuple[Status, ...] = ("pass", "inconclusive", "fail")
 
@@ -54,15 +55,16 @@ class Disagreement:
 
 
 def judge(
-    entries: Sequence[tuple[Artifact, Runner]],
-    reference: Sequence[Array],
+    entries: Sequence[tuple[Artifact, Answering]],
+    reference: Sequence[Array | Rows],
     dataset: Dataset,
     task: Task,
     activation: Activation,
-    gate: Gate,
+    gate: Gate | Policy,
     progress: Progress,
     batch_size: int = 8,
     on_disagreement: Callable[[Disagreement], None] | None = None,
+    noun: str | None = None,
 ) -> Verdict:
     """Compare every artifact with the reference, item by item.
 
@@ -77,10 +79,11 @@ def judge(
         dataset: The items.
         task: What the outputs mean.
         activation: What was taken off the head.
-        gate: The margins.
+        gate: The margins, or a whole policy.
         progress: Advances by items.
         batch_size: Items an artifact is given at once.
         on_disagreement: Called for every item with two different answers.
+        noun: What the items are called, in the plural; None to tell from them.
 
     Returns:
         A verdict for each artifact, in order; the worst status is the whole's.
@@ -90,16 +93,17 @@ def judge(
             another shape than the reference's.
         RefusedInput: The reference answers NaN or infinity.
     """
+    policy = gate if isinstance(gate, Policy) else Policy(gate)
     _check(entries, reference, dataset)
-    classifies = task == "classification" and _is_row_of_scores(reference[0])
-    metric = gate.choose(classifies, dataset.labelled, task)
-    threshold = threshold_for(reference[0].reshape(len(dataset), -1), activation)
+    classifies = classifies_rows(task, reference[0])
+    metric = policy.gate.choose(classifies, dataset.labelled, task)
+    threshold = _threshold(reference[0], activation)
     meters = [
         Meter(activation, classifies, threshold, artifact.path.name) for artifact, _ in entries
     ]
-    noun = "items"
+    called = noun or "items"
     for batch, truth in _aligned(dataset, reference, batch_size):
-        noun = _noun(batch)
+        called = noun or _noun(batch)
         check_reference(truth, batch)
         for (artifact, run), meter in zip(entries, meters, strict=True):
             answers = meter.add(truth, run(*batch.x)[: len(truth)], batch.y, batch.ids)
@@ -108,15 +112,19 @@ def judge(
                     on_disagreement(found)
         progress.advance(len(batch.ids))
     verdicts = tuple(
-        _verdict(artifact, meter.result(), gate, metric, noun)
+        _verdict(artifact, meter.result(), policy.gate, metric, called)
         for (artifact, _), meter in zip(entries, meters, strict=True)
     )
     for artifact, _ in entries:
         if sentence := describe(artifact):
             progress.note(sentence)
-    return Verdict(
-        worst(verdict.status for verdict in verdicts), len(dataset), gate.describe(metric), verdicts
-    )
+    return merged(verdicts, len(dataset), policy.gate.describe(metric))
+
+
+def merged(verdicts: Sequence[ArtifactVerdict], samples: int, gate: str) -> Verdict:
+    """The verdict on several artifacts; the worst status is the whole's."""
+    status = worst(verdict.status for verdict in verdicts)
+    return Verdict(status, samples, gate, tuple(verdicts))
 
 
 def worst(statuses: Iterable[Status]) -> Status:
@@ -125,7 +133,9 @@ def worst(statuses: Iterable[Status]) -> Status:
 
 
 def _check(
-    entries: Sequence[tuple[Artifact, Runner]], reference: Sequence[Array], dataset: Dataset
+    entries: Sequence[tuple[Artifact, Answering]],
+    reference: Sequence[Array | Rows],
+    dataset: Dataset,
 ) -> None:
     if not entries or not reference:
         raise InternalError("There is no artifact or no reference to judge.")
@@ -140,13 +150,22 @@ def _check(
             )
 
 
-def _is_row_of_scores(answers: Array) -> bool:
-    """Whether [N, C], but for axes of length one; a map of scores has no single answer."""
-    return bool(sum(length != 1 for length in answers.shape[1:]) <= 1)
+def classifies_rows(task: Task, answers: Array | Rows) -> bool:
+    """Whether the answers are [N, C], but for axes of length one, of a classifier.
+
+    A map of scores has no single answer.
+    """
+    row = sum(length != 1 for length in answers.shape[1:]) <= 1
+    return task == "classification" and bool(row)
+
+
+def _threshold(answers: Array | Rows, activation: Activation) -> float:
+    units = int(np.prod(answers.shape[1:], dtype=np.int64))
+    return threshold_for(answers[:].reshape(-1, 1), activation) if units == 1 else 0.0
 
 
 def _aligned(
-    dataset: Dataset, reference: Sequence[Array], size: int
+    dataset: Dataset, reference: Sequence[Array | Rows], size: int
 ) -> Iterator[tuple[Batch, list[Array]]]:
     """Each batch with the reference's answers to it."""
     start = 0

@@ -8,8 +8,10 @@ from typing import Any
 
 from edgeconv.targets.tflite import flatbuffer as fb
 
-__all__ = ["count_operators"]
+__all__ = ["count_operators", "head", "weights_dtype"]
 
+#: They carry values over the border between types, or rename axes.
+_BORDER = frozenset({"CAST", "DEQUANTIZE", "QUANTIZE", "RESHAPE", "SQUEEZE"})
 _FLOATS = frozenset({"float16", "float32", "float64", "bfloat16"})
 
 
@@ -28,6 +30,32 @@ def count_operators(model: fb.ModelT) -> tuple[dict[str, int], dict[str, int]]:
             fb.dtype_of(t) in _FLOATS and not fb.is_constant(model, t) for t in tensors
         )
     return _sorted(every), _sorted(floats)
+
+
+def weights_dtype(model: fb.ModelT) -> str:
+    """The dtype of most bytes of constants; "" where there are none."""
+    sizes: Counter[str] = Counter()
+    for graph in model.subgraphs:
+        for tensor in graph.tensors:
+            if fb.is_constant(model, tensor):
+                sizes[fb.dtype_of(tensor)] += len(model.buffers[tensor.buffer].data)
+    return max(sorted(sizes), key=sizes.__getitem__, default="")
+
+
+def head(model: fb.ModelT) -> str:
+    """The operator that gives the first output, such as ``SOFTMAX``; "" where none does."""
+    graph, names = model.subgraphs[0], fb.operator_names(model)
+    makers = {index: operator for operator in graph.operators for index in operator.outputs}
+    index = graph.outputs[0]
+    for _ in graph.operators:
+        operator = makers.get(index)
+        if operator is None:
+            return ""
+        name = names[operator.opcodeIndex]
+        if name not in _BORDER:
+            return name
+        index = operator.inputs[0]
+    return ""
 
 
 def _operators(model: fb.ModelT) -> Iterator[tuple[str, list[Any]]]:

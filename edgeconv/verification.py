@@ -1,0 +1,232 @@
+"""The gate, a step a line: read, ask, judge, blame, explain.
+
+candidate ──► read ──► ask ─┐
+                            ├──► judge ──► blame ──► explain ──► Verification
+reference ──► load ──► ask ─┘
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from edgeconv import data
+from edgeconv import verify as room
+from edgeconv.candidate import Candidate, read_candidate
+from edgeconv.data import DataRequest, Items
+from edgeconv.errors import EdgeconvError
+from edgeconv.load import LoadRequest
+from edgeconv.progress import Progress, Silent
+from edgeconv.reference import Reference, answer, ask_bundle, ask_keras, from_provenance
+from edgeconv.rows import Rows
+from edgeconv.types import Format, SourceModel, Verdict
+from edgeconv.verify import Disagreement, Given, Policy
+from edgeconv.workshop import Workshop
+
+__all__ = ["Verification", "VerifyRequest", "verify"]
+
+
+@dataclass(frozen=True)
+class VerifyRequest:
+    """What to verify against what.
+
+    Attributes:
+        candidate: A bundle, a .tflite or an .onnx file.
+        against: The original: a Keras model, or another bundle's folder; None for
+            the zoo model that the bundle says it was made from.
+        data: The items; its parity set is judged on.
+        policy: What parity has to hold.
+        blame: When to look for the layer: only where an artifact doesn't pass,
+            always or never.
+    """
+
+    candidate: Path
+    against: LoadRequest | Path | None = None
+    data: DataRequest = field(default_factory=DataRequest)
+    policy: Policy = field(default_factory=Policy)
+    blame: Literal["auto", "always", "never"] = "auto"
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What came of it.
+
+    Attributes:
+        verdict: Parity of each artifact.
+        disagreements: Items to which an artifact and the reference answer differently.
+        labels: The reference's class names by index.
+        reference: What the candidate was compared with, in words.
+        data: Name of the items.
+        notes: What a reader of the verdict should know.
+    """
+
+    verdict: Verdict
+    disagreements: tuple[Disagreement, ...]
+    labels: tuple[str, ...]
+    reference: str
+    data: str
+    notes: tuple[str, ...] = ()
+
+
+def verify(request: VerifyRequest, progress: Progress | None = None) -> Verification:
+    """Hold a candidate against a reference on the same items.
+
+    A bundle is run with its own preprocessing, the reference with the model's
+    own, so that a wrong one in a bundle is caught.
+
+    Args:
+        request: What to verify.
+        progress: Told what is being done.
+
+    Returns:
+        The verdict. A lost parity is a verdict, not an error.
+
+    Raises:
+        EdgeconvError: Nothing could be judged.
+    """
+    watch = _Notes(progress or Silent())
+    data.check(request.data)
+    with tempfile.TemporaryDirectory(prefix="edgeconv-") as name, ExitStack() as stack:
+        folder = Path(name)
+        watch.stage(f"open {request.candidate.name}")
+        candidate = read_candidate(request.candidate, folder / "candidate")
+        beside = stack.enter_context(ThreadPoolExecutor(1))
+        asked = _ask_reference(request, candidate, beside, stack, folder, watch)
+        rows, reference = _ask_candidate(request, candidate, asked, folder, watch)
+        watch.stage("compare", len(reference.dataset))
+        verdict, differing = _judge(candidate, rows, reference, request.policy, watch)
+    return Verification(
+        verdict=verdict,
+        disagreements=tuple(differing),
+        labels=reference.source.labels,
+        reference=reference.source.name,
+        data=reference.dataset.name,
+        notes=tuple(watch.notes),
+    )
+
+
+def _ask_reference(
+    request: VerifyRequest,
+    candidate: Candidate,
+    beside: ThreadPoolExecutor,
+    stack: ExitStack,
+    folder: Path,
+    watch: Progress,
+) -> Future[Reference]:
+    """Begin to ask the reference; TensorFlow works in its process meanwhile."""
+    against = request.against or from_provenance(candidate)
+    quiet = _Quiet(watch)
+    if isinstance(against, Path):
+        formats: list[Format] = [artifact.format for artifact, _ in candidate.entries]
+        return beside.submit(ask_bundle, against, request.data, formats, folder, quiet)
+    # Closed before the thread is waited for, which ends whatever waits for it there.
+    workshop = stack.enter_context(Workshop(folder))
+    return beside.submit(ask_keras, against, candidate, request.data, workshop, folder, quiet)
+
+
+def _ask_candidate(
+    request: VerifyRequest,
+    candidate: Candidate,
+    asked: Future[Reference],
+    folder: Path,
+    watch: Progress,
+) -> tuple[list[list[Rows]], Reference]:
+    """The candidate's answers, asked while the reference still thinks where that is possible."""
+    items = _own_items(request, candidate)
+    if items is None:
+        watch.stage("ask the reference")
+        reference = asked.result()
+        own = candidate.source.preprocess if candidate.source else None
+        items = reference.dataset.with_preprocess(own) if own else reference.dataset
+    watch.stage("ask the candidate", len(items))
+    runners = [model for _, model in candidate.entries]
+    rows = answer(runners, items, folder, "candidate", _Watchful(watch, asked))
+    watch.stage("ask the reference")
+    return rows, asked.result()
+
+
+def _own_items(request: VerifyRequest, candidate: Candidate) -> Items | None:
+    """The items as a bundle itself takes them; None where the reference has to say which."""
+    if candidate.source is None:
+        return None
+    try:
+        return data.choose(request.data, candidate.source, False, Silent())[1]
+    except EdgeconvError:
+        return None  # the reference meets the same data, and says what is wrong with it
+
+
+def _judge(
+    candidate: Candidate,
+    rows: Sequence[Sequence[Rows]],
+    reference: Reference,
+    policy: Policy,
+    watch: Progress,
+) -> tuple[Verdict, list[Disagreement]]:
+    differing: list[Disagreement] = []
+    given = [
+        Given(artifact, stored, reference.answers[artifact.format], candidate.labels)
+        for (artifact, _), stored in zip(candidate.entries, rows, strict=True)
+    ]
+    dataset = reference.dataset
+    verdict = room.judge_answers(
+        given,
+        dataset,
+        reference.source,
+        policy,
+        watch,
+        ids=dataset.ids,
+        y=dataset.labels,
+        noun=_noun(dataset, reference.source),
+        on_disagreement=differing.append,
+    )
+    return verdict, differing
+
+
+def _noun(dataset: Items, source: SourceModel) -> str:
+    picture = source.preprocess.kind == "image" and not dataset.ids[0].startswith("array ")
+    return "pictures" if picture else "items"
+
+
+class _Notes:
+    """Passes everything on and keeps the notes."""
+
+    def __init__(self, watch: Progress) -> None:
+        self._watch = watch
+        self.notes: list[str] = []
+
+    def stage(self, title: str, total: int | None = None) -> None:
+        self._watch.stage(title, total)
+
+    def advance(self, steps: int = 1) -> None:
+        self._watch.advance(steps)
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+        self._watch.note(text)
+
+
+class _Quiet(Silent):
+    """Of a second thread: only its notes are passed on, for there is one line of progress."""
+
+    def __init__(self, watch: Progress) -> None:
+        self._watch = watch
+
+    def note(self, text: str) -> None:
+        self._watch.note(text)
+
+
+class _Watchful(Silent):
+    """Advances another; ends the work early where what it is for has failed already."""
+
+    def __init__(self, watch: Progress, other: Future[Any]) -> None:
+        self._watch, self._other = watch, other
+
+    def advance(self, steps: int = 1) -> None:
+        if self._other.done():
+            self._other.result()
+        self._watch.advance(steps)
