@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +62,10 @@ class ArrayItems:
         """Each item in turn, one float32 [1, ...] a model input."""
         # Threads pay where pixels are resized; an array is ready sooner than a thread.
         return (ordered_map if self.preprocess.kind == "image" else map)(self._load, indices)
+
+    def with_preprocess(self, preprocess: Preprocess) -> ArrayItems:
+        """The same arrays, made into inputs in another way."""
+        return replace(self, preprocess=preprocess)
 
     def _load(self, index: int) -> tuple[Array, ...]:
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +79,10 @@ class PictureFiles:
     def load(self, indices: Sequence[int]) -> Iterator[tuple[Array, ...]]:
         """Each picture in turn, as float32 [1, H, W, C] or [1, C, H, W]."""
         return ordered_map(self._load, indices)
+
+    def with_preprocess(self, preprocess: Preprocess) -> PictureFiles:
+        """The same pictures, made into inputs in another way."""
+        return replace(self, preprocess=preprocess)
 
     def _load(self, index: int) -> tuple[Array, ...]:
         image = decode(self.paths[index], self.ids[index])

@@ -14,6 +14,7 @@ from typing import Protocol
 import numpy as np
 
 from edgeconv.errors import UsageError
+from edgeconv.preprocess import Preprocess
 from edgeconv.types import Array, Batch
 
 __all__ = ["Items", "Source", "all_items"]
@@ -40,6 +41,9 @@ class Source(Protocol):
 
     def load(self, indices: Sequence[int]) -> Iterator[tuple[Array, ...]]:
         """Each item in turn, one float32 [1, ...] a model input."""
+
+    def with_preprocess(self, preprocess: Preprocess) -> Source:
+        """The same items, made into inputs in another way."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +120,10 @@ class Items:
         """The items at ``positions`` of this view, in that order."""
         indices = tuple(self.indices[position] for position in positions)
         return Items(self.source, indices, name or self.name)
+
+    def with_preprocess(self, preprocess: Preprocess) -> Items:
+        """The same items in the same order, made into inputs in another way."""
+        return Items(self.source.with_preprocess(preprocess), self.indices, self.name)
 
     def take(self, count: int) -> Items:
         """``count`` items, or all there are, evenly spread so that sorted classes all occur."""
