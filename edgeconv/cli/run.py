@@ -17,6 +17,10 @@ examples:
       the bundle's model.onnx in place of its model.tflite
   edgeconv run kws-int8 features.npy --json
       arrays: float32 as the model takes them, or raw values, which are scaled; one or a batch
+  edgeconv run mobilenetv2-int8 cat.jpg --device gpu
+      ONNX Runtime with TensorRT or CUDA; an error where neither starts, but with --allow-fallback
+  edgeconv run mobilenetv2-int8 --inputs-npz x.npz --outputs-npz y.npz
+      x0: preprocessed float32; y0: what the model file gave, in its own dtype
 
 A name that begins with a dash: edgeconv run BUNDLE -- -odd.jpg
 """
@@ -24,20 +28,31 @@ A name that begins with a dash: edgeconv run BUNDLE -- -odd.jpg
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
-    from edgeconv.runtime.script import add_run_arguments
+    from edgeconv.runtime.options import add_run_arguments
 
     parser.add_argument("bundle", metavar="BUNDLE", help="the folder that export made")
-    parser.add_argument("inputs", nargs="+", metavar="INPUT", help="a picture or an .npy file")
+    parser.add_argument("inputs", nargs="*", metavar="INPUT", help="a picture or an .npy file")
     add_run_arguments(parser)
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Print the best classes of each input, or the values where there are no classes."""
-    from edgeconv.runtime.session import Session
-    from edgeconv.runtime.show import answer_as_text, answers_as_json
+    from edgeconv.runtime.measure import measure
+    from edgeconv.runtime.options import open_session, wants_work, work_of
+    from edgeconv.runtime.show import answer_as_text, answers_as_json, costs_as_text
 
-    session = Session.open(args.bundle, args.engine, args.threads)
-    answers = session.answers(args.inputs)
+    work = work_of(args) if wants_work(args) else None
+    session, load_ms = open_session(args.bundle, args)
+    if session.model.note:
+        console.note(session.model.note)
+    if work is not None:
+        costs = measure(session, work, load_ms, args.threads)
+        if args.json:
+            console.result(costs)
+        else:
+            console.print(costs_as_text(costs))
+        return 0
+    answers = session.answers(args.inputs, args.batch)
     if args.json:
         console.result(answers_as_json(session, answers, args.top))
     else:

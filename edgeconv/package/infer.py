@@ -27,6 +27,7 @@ MODULES = (
     "runtime/affine",
     "runtime/matching",
     "runtime/tflite_file",
+    "runtime/providers",
     "runtime/onnx_file",
     "runtime/engines",
     "runtime/arrays",
@@ -36,6 +37,8 @@ MODULES = (
     "runtime/inputs",
     "runtime/session",
     "runtime/replay",
+    "runtime/measure",
+    "runtime/options",
     "runtime/show",
     "runtime/script",
 )
@@ -50,9 +53,11 @@ _HEADER = '''\
 
     python infer.py INPUT... [--top 5] [--engine NAME] [--json]
     python infer.py --self-test
+    python infer.py --inputs-npz X.npz --outputs-npz Y.npz [--json]
+    python infer.py --bench [--threads 4] [--json]
 
 Needs Python 3.9 or later, NumPy, Pillow, and one engine: ai-edge-litert,
-tflite-runtime (with numpy<2) or onnxruntime.
+tflite-runtime (with numpy<2), onnxruntime, or onnxruntime-gpu for --device.
 """
 '''
 _FOOTER = """

@@ -21,6 +21,7 @@ from edgeconv.errors import MissingDependency, RefusedInput, Unsupported, UsageE
 from edgeconv.runtime.affine import dequantize, quantize
 from edgeconv.runtime.matching import first_line
 from edgeconv.runtime.onnx_file import OnnxFile
+from edgeconv.runtime.providers import DEVICES
 from edgeconv.runtime.quiet import quiet_stderr
 from edgeconv.runtime.tflite_file import TfliteFile
 from edgeconv.types import Array, TensorSpec
@@ -75,6 +76,8 @@ class Model:
         engine: Name of the engine, a key of ``ENGINES``.
         inputs: Specs in the order in which arrays are passed.
         outputs: Specs in the order in which arrays come back.
+        device: Where it runs: ``cpu``, ``cuda`` or ``tensorrt``.
+        note: One sentence where that is not all that was asked for, else "".
         raw: Arrays [N, ...] in the file's own dtypes -> the same, at the
             cost of the bare engine.
     """
@@ -88,6 +91,8 @@ class Model:
         self.engine = engine
         self.inputs = file.inputs
         self.outputs = file.outputs
+        self.device = file.device
+        self.note = file.note
         self.raw = file.run
         self._library = library
 
@@ -114,13 +119,22 @@ class Model:
             UsageError: The number of arrays or a shape is wrong.
             RefusedInput: A value is NaN or infinite.
         """
+        results = self.raw(*self.quantized(*x))
+        return tuple(dequantize(q, spec) for q, spec in zip(results, self.outputs))
+
+    def quantized(self, *x: Array) -> tuple[Array, ...]:
+        """What ``raw`` takes: the same arrays, checked, in the file's own dtypes.
+
+        Raises:
+            UsageError: The number of arrays or a shape is wrong.
+            RefusedInput: A value is NaN or infinite.
+        """
         if len(x) != len(self.inputs):
             raise UsageError(f"The model takes {len(self.inputs)} inputs, not {len(x)}.")
-        ready = [quantize(_checked(a, spec), spec) for a, spec in zip(x, self.inputs)]
+        ready = tuple([quantize(_checked(a, spec), spec) for a, spec in zip(x, self.inputs)])
         if len({len(a) for a in ready}) != 1:
             raise UsageError("The inputs hold different numbers of items.")
-        results = self.raw(*ready)
-        return tuple(dequantize(q, spec) for q, spec in zip(results, self.outputs))
+        return ready
 
 
 def _checked(x: Array, spec: TensorSpec) -> Array:
@@ -145,6 +159,8 @@ def open_model(
     outputs: Sequence[TensorSpec] = (),
     engine: Optional[str] = None,
     threads: int = 1,
+    device: Optional[str] = None,
+    allow_fallback: bool = False,
 ) -> Model:
     """Open a model file's bytes with an engine that is installed.
 
@@ -156,16 +172,22 @@ def open_model(
         outputs: Likewise.
         engine: A key of ``ENGINES``; None takes the first that is installed and loads.
         threads: Of one inference.
+        device: A key of ``DEVICES``; None is the CPU.
+        allow_fallback: Take the CPU where the device can't; the model's note then says so.
 
     Raises:
-        UsageError: No such engine.
-        MissingDependency: No engine for this format is installed.
-        Unsupported: The engine can't open the format, or lacks an operator.
+        UsageError: No such engine or device.
+        MissingDependency: No engine for this format is installed, or the device doesn't start.
+        Unsupported: The engine can't open the format, or it or the device lacks an operator.
         RefusedInput: The file is corrupt, or not what the specs say.
     """
+    if device is not None and device not in DEVICES:
+        raise UsageError(f"There is no device {device!r}.", f"Choose one of: {', '.join(DEVICES)}.")
     name, library = _engine_for(format, engine)
     opener = TfliteFile if format == "tflite" else OnnxFile
-    file = opener(data, library, tuple(inputs), tuple(outputs), threads)
+    file = opener(
+        data, library, tuple(inputs), tuple(outputs), threads, device or "cpu", allow_fallback
+    )
     return Model(name, library, file)
 
 

@@ -1,8 +1,8 @@
-"""What a person passes to run: pictures and .npy arrays, made ready for the model."""
+"""What a person passes to run: pictures and arrays, made ready for the model."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Union
 
@@ -11,41 +11,128 @@ import numpy as np
 from edgeconv.errors import HostFailure, RefusedInput, UsageError
 from edgeconv.pictures import decode
 from edgeconv.preprocess import Preprocess, prepare_array, prepare_image
-from edgeconv.runtime.arrays import read_npy
+from edgeconv.runtime.arrays import read_npy, read_npz
 from edgeconv.types import Array, TensorSpec
 
-__all__ = ["Item", "ready_items"]
+__all__ = ["MAX_ARRAY_BYTES", "Item", "Ready", "in_groups", "ready_arrays", "ready_items"]
 
-#: A picture file, an .npy file, or an array.
-Item = Union[str, Path, Array]
+#: A file of a picture or of arrays, an array, or one array an input by name.
+Item = Union[str, Path, Array, Mapping[str, Array]]
+#: A name, and one float32 [1, ...] an input.
+Ready = tuple[str, tuple[Array, ...]]
 
 #: A whole batch of float pictures; more belongs into several files.
-_MAX_ARRAY_BYTES = 1 << 30
+MAX_ARRAY_BYTES = 1 << 30
 
 
-def ready_items(
-    item: Item, preprocess: Preprocess, spec: TensorSpec
-) -> Iterator[tuple[str, Array]]:
-    """Yield (name, float32 [1, ...]) for each thing that ``item`` holds.
+def ready_items(item: Item, preprocess: Preprocess, specs: Sequence[TensorSpec]) -> Iterator[Ready]:
+    """Yield (name, one float32 [1, ...] an input) for each thing that ``item`` holds.
 
     Args:
         item: A picture file; or an .npy file or array, one item or a batch:
             floats are ready as they are, uint8 [H, W, C] are pictures, other
-            integers are raw values to be scaled.
+            integers are raw values to be scaled. For a model of several inputs an
+            .npz file or a mapping, see ``ready_arrays``.
         preprocess: Of the model.
-        spec: The model's input, batch first.
+        specs: The model's inputs, batch first.
 
     Raises:
         UsageError: The file is absent or the shape is not the model's.
         RefusedInput: The file is corrupt, unsafe or no picture.
         HostFailure: The file can't be read.
     """
+    if isinstance(item, Mapping) or _suffix(item) == ".npz":
+        yield from _ready_rows(item, specs)
+    elif len(specs) != 1:
+        raise UsageError(
+            f"The model takes {len(specs)} inputs; a picture or .npy file is one.",
+            "Pass an .npz file, or a mapping, of one array an input.",
+        )
+    elif _suffix(item) not in ("", ".npy"):
+        assert isinstance(item, (str, Path))
+        yield Path(item).name, (_ready_picture(Path(item), preprocess),)
+    else:
+        for name, x in _ready_single(item, preprocess, specs[0]):
+            yield name, (x,)
+
+
+def _suffix(item: Item) -> str:
+    """Of a file, in small letters; "" for arrays. A file without one is a picture."""
+    return (Path(item).suffix.lower() or ".") if isinstance(item, (str, Path)) else ""
+
+
+def in_groups(ready: Iterable[Ready], size: int) -> Iterator[list[Ready]]:
+    """Lists of up to ``size`` in the given order."""
+    if size < 1:
+        raise UsageError(f"A batch of {size} items is none.", "Pass a batch of 1 or more.")
+    group: list[Ready] = []
+    for pair in ready:
+        group.append(pair)
+        if len(group) == size:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def ready_arrays(
+    arrays: Mapping[str, Array], specs: Sequence[TensorSpec], name: str
+) -> tuple[Array, ...]:
+    """One array [N, ...] a model input, preprocessed, in the model's order.
+
+    Args:
+        arrays: By the inputs' names, or as ``x0``, ``x1``, ...
+        specs: The model's inputs.
+        name: What messages call the arrays.
+
+    Raises:
+        UsageError: Other names, shapes, lengths or dtypes, or no items.
+        RefusedInput: A value is NaN or infinite.
+    """
+    numbered = [f"x{i}" for i in range(len(specs))]
+    wanted = next((k for k in ([s.name for s in specs], numbered) if set(k) == set(arrays)), None)
+    if wanted is None:
+        raise UsageError(
+            f"{name} holds {', '.join(sorted(map(repr, arrays)))[:200] or 'no arrays'}.",
+            f"Name the arrays {', '.join(numbered)}: preprocessed float32, one a model input.",
+        )
+    ready = tuple([_whole(np.asarray(arrays[k]), spec, k) for k, spec in zip(wanted, specs)])
+    if len({len(x) for x in ready}) != 1:
+        raise UsageError(f"The arrays in {name} hold different numbers of items.", "Match them.")
+    return ready
+
+
+def _whole(x: Array, spec: TensorSpec, key: str) -> Array:
+    axes = ", ".join("any" if n is None else str(n) for n in ("N", *spec.shape[1:]))
+    fits = x.ndim == len(spec.shape) and all(
+        n is None or n == m for n, m in zip(spec.shape[1:], x.shape[1:])
+    )
+    if not fits or not x.size:
+        raise UsageError(f"{key} is {list(x.shape)}; the model takes [{axes}].", "Reshape it.")
+    if x.dtype.kind != "f" and np.dtype(spec.dtype).kind == "f":
+        raise UsageError(f"{key} holds {x.dtype}.", "Pass preprocessed float32 values.")
+    if x.dtype.kind == "f" and not np.isfinite(x).all():
+        raise RefusedInput(f"{key} holds NaN or infinite values.", "Mend whatever made it.")
+    return np.ascontiguousarray(x, np.float32)
+
+
+def _ready_rows(item: Item, specs: Sequence[TensorSpec]) -> Iterator[Ready]:
+    if isinstance(item, Mapping):
+        name, arrays = "arrays", item
+    else:
+        path = Path(str(item))
+        name = path.name
+        arrays = read_npz(read_bounded(path), str(path), MAX_ARRAY_BYTES)
+    x = ready_arrays(arrays, specs, name)
+    for i in range(len(x[0])):
+        yield f"{name}[{i}]", tuple(a[i : i + 1] for a in x)
+
+
+def _ready_single(
+    item: Item, preprocess: Preprocess, spec: TensorSpec
+) -> Iterator[tuple[str, Array]]:
     if isinstance(item, (str, Path)):
-        path = Path(item)
-        if path.suffix.lower() != ".npy":
-            yield path.name, _ready_picture(path, preprocess)
-            return
-        name, array = path.name, _read_npy(path)
+        name, array = Path(item).name, read_npy(read_bounded(Path(item)), str(item))
     else:
         name, array = "array", np.asarray(item)
     rank = len(spec.shape)
@@ -92,14 +179,21 @@ def _ready_array(array: Array, preprocess: Preprocess, name: str) -> Array:
     )
 
 
-def _read_npy(path: Path) -> Array:
+def read_bounded(path: Path) -> bytes:
+    """The bytes of a file of arrays.
+
+    Raises:
+        UsageError: It does not exist.
+        RefusedInput: It is larger than 1 GiB.
+        HostFailure: It can't be read.
+    """
     try:
         with path.open("rb") as file:
-            data = file.read(_MAX_ARRAY_BYTES + 1)
+            data = file.read(MAX_ARRAY_BYTES + 1)
     except FileNotFoundError:
         raise UsageError(f"{path} does not exist.", "Check the path.") from None
     except OSError as error:
         raise HostFailure(f"{path} can't be read: {error.strerror}.") from error
-    if len(data) > _MAX_ARRAY_BYTES:
+    if len(data) > MAX_ARRAY_BYTES:
         raise RefusedInput(f"{path} is larger than 1 GiB.", "Split it into several files.")
-    return read_npy(data, str(path))
+    return data

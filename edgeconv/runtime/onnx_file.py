@@ -1,12 +1,12 @@
-"""An ONNX file, open in ONNX Runtime on the CPU."""
+"""An ONNX file, open in ONNX Runtime."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from edgeconv.errors import RefusedInput, Unsupported, UsageError
+from edgeconv.errors import Unsupported, UsageError
 from edgeconv.runtime.matching import first_line, in_batches, match_tensors
-from edgeconv.runtime.quiet import quiet_stderr
+from edgeconv.runtime.providers import start_session
 from edgeconv.types import Array, TensorSpec
 
 __all__ = ["OnnxFile"]
@@ -35,10 +35,17 @@ class OnnxFile:
         inputs: Expected specs, or () for the file's own.
         outputs: Likewise.
         threads: Of one inference.
+        device: A key of ``DEVICES``.
+        allow_fallback: Take the CPU where the device can't; ``note`` then says so.
+
+    Attributes:
+        device: Where it runs: ``cpu``, ``cuda`` or ``tensorrt``.
+        note: One sentence where that is not all that was asked for, else "".
 
     Raises:
         RefusedInput: The file is corrupt, or not what the specs say.
-        Unsupported: The engine lacks an operator of the file.
+        Unsupported: The engine or the device lacks an operator of the file.
+        MissingDependency: The device does not start.
     """
 
     def __init__(
@@ -48,8 +55,12 @@ class OnnxFile:
         inputs: tuple[TensorSpec, ...],
         outputs: tuple[TensorSpec, ...],
         threads: int,
+        device: str = "cpu",
+        allow_fallback: bool = False,
     ) -> None:
-        self._session = _session_of(data, library, threads)
+        self._session, self.device, self.note = start_session(
+            library, data, threads, device, allow_fallback
+        )
         slots = [_spec_of_node(node) for node in self._session.get_inputs()]
         order, self.inputs = match_tensors(slots, inputs, "input")
         self._input_names = [slots[i].name for i in order]
@@ -75,29 +86,6 @@ class OnnxFile:
         # ONNX Runtime's exceptions share no base class but Exception.
         except Exception as error:
             raise UsageError(f"The model did not take the input: {first_line(error)}") from error
-
-
-def _session_of(data: bytes, library: Any, threads: int) -> Any:
-    options = library.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3  # errors only
-    options.use_deterministic_compute = True
-    try:
-        with quiet_stderr():
-            return library.InferenceSession(
-                data, sess_options=options, providers=["CPUExecutionProvider"]
-            )
-    except Exception as error:
-        cause = first_line(error)
-        if type(error).__name__ == "NotImplemented" or "not a registered function/op" in cause:
-            raise Unsupported(
-                f"ONNX Runtime lacks an operator of this model: {cause}",
-                "Install a newer one: pip install -U onnxruntime",
-            ) from error
-        raise RefusedInput(
-            f"The ONNX file can't be opened: {cause}", "Copy or export it again."
-        ) from error
 
 
 def _spec_of_node(node: Any) -> TensorSpec:

@@ -22,7 +22,7 @@ from edgeconv.runtime.manifest import ArtifactEntry, Manifest
 from edgeconv.runtime.session import open_artifact
 from edgeconv.types import Array
 
-__all__ = ["Replay", "golden_input_key", "golden_output_key", "replay_golden"]
+__all__ = ["Replay", "golden_input_key", "golden_inputs", "golden_output_key", "replay_golden"]
 
 _MAX_GOLDEN_BYTES = 1 << 28
 
@@ -63,8 +63,29 @@ def golden_output_key(file: str, index: int) -> str:
     return f"{file}.output_{index}"
 
 
+def golden_inputs(folder: SealedFolder, manifest: Manifest) -> tuple[Array, ...]:
+    """The bundle's golden inputs, float32 [N, ...], one a model input.
+
+    Raises:
+        RefusedInput: The bundle has no golden file, or a malformed one.
+    """
+    golden = _golden(folder, manifest)
+    return tuple([_array(golden, golden_input_key(i)) for i in range(len(manifest.inputs))])
+
+
+def _golden(folder: SealedFolder, manifest: Manifest) -> dict[str, Array]:
+    if manifest.golden is None:
+        raise RefusedInput("The bundle has no golden inputs to replay.")
+    return read_npz(folder.read(manifest.golden), manifest.golden, _MAX_GOLDEN_BYTES)
+
+
 def replay_golden(
-    folder: SealedFolder, manifest: Manifest, engine: Optional[str] = None, threads: int = 1
+    folder: SealedFolder,
+    manifest: Manifest,
+    engine: Optional[str] = None,
+    threads: int = 1,
+    device: Optional[str] = None,
+    allow_fallback: bool = False,
 ) -> list[Replay]:
     """Replay the golden inputs through every model file that can be opened here.
 
@@ -73,15 +94,15 @@ def replay_golden(
         manifest: Of the bundle.
         engine: Only this one; None takes the best for each file.
         threads: Of one inference.
+        device: Where; None is the CPU. A GPU runs only the ONNX file.
+        allow_fallback: Take the CPU where the device can't.
 
     Raises:
         RefusedInput: The bundle has no golden file, or a malformed one.
-        MissingDependency: No engine is installed for any file.
+        MissingDependency: No engine is installed for any file, or the device doesn't start.
         Unsupported: The engine opens none of the files.
     """
-    if manifest.golden is None:
-        raise RefusedInput("The bundle has no golden inputs to replay.")
-    golden = read_npz(folder.read(manifest.golden), manifest.golden, _MAX_GOLDEN_BYTES)
+    golden = _golden(folder, manifest)
     inputs = [_array(golden, golden_input_key(i)) for i in range(len(manifest.inputs))]
     replays = []
     for artifact in manifest.artifacts:
@@ -89,7 +110,9 @@ def replay_golden(
             continue
         if engine in ENGINES and ENGINES[engine].format != artifact.format:
             continue
-        model = open_artifact(folder, artifact, engine, threads)
+        if engine is None and device not in (None, "cpu") and artifact.format != "onnx":
+            continue
+        model = open_artifact(folder, artifact, engine, threads, device, allow_fallback)
         results = model(*inputs)
         replays.append(
             Replay(

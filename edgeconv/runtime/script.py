@@ -17,18 +17,26 @@ from typing import Any, NoReturn, Optional
 from edgeconv.errors import EdgeconvError, HostFailure, InternalError, UsageError
 from edgeconv.pictures import printable
 from edgeconv.runtime.checksums import SealedFolder
-from edgeconv.runtime.engines import ENGINES
+from edgeconv.runtime.measure import measure
+from edgeconv.runtime.options import (
+    add_bench_arguments,
+    add_run_arguments,
+    open_session,
+    wants_work,
+    work_of,
+)
 from edgeconv.runtime.replay import replay_golden
-from edgeconv.runtime.session import Session, read_manifest
+from edgeconv.runtime.session import read_manifest
 from edgeconv.runtime.show import (
     answer_as_text,
     answers_as_json,
+    costs_as_text,
     replays_as_json,
     replays_as_text,
 )
 from edgeconv.runtime.text import json_text
 
-__all__ = ["add_run_arguments", "main"]
+__all__ = ["main"]
 
 
 class _OneLineParser(argparse.ArgumentParser):
@@ -36,25 +44,6 @@ class _OneLineParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message}.", f"See {self.prog} --help.")
-
-
-def add_run_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options that ``infer.py`` and ``edgeconv run`` share."""
-    parser.add_argument(
-        "--top", type=_count, default=5, metavar="N", help="how many classes to print (default: 5)"
-    )
-    parser.add_argument(
-        "--engine", choices=list(ENGINES), help="default: the first that is installed"
-    )
-    parser.add_argument(
-        "--threads", type=_count, default=1, metavar="N", help="threads an inference (default: 1)"
-    )
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no count of 1 or more")
-    return int(text)
 
 
 def main(folder: Path, argv: Optional[Sequence[str]] = None) -> int:
@@ -94,30 +83,56 @@ def main(folder: Path, argv: Optional[Sequence[str]] = None) -> int:
 
 
 def _run_script(folder: Path, arguments: list[str]) -> int:
-    parser = _OneLineParser(prog="infer.py", description="Run this bundle's model.")
-    parser.add_argument("inputs", nargs="*", metavar="INPUT", help="a picture or an .npy file")
-    add_run_arguments(parser)
-    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
-    parser.add_argument(
-        "--self-test", action="store_true", help="replay the golden inputs, then exit"
-    )
-    parser.add_argument("--debug", action="store_true", help="tracebacks of bugs")
-    args = parser.parse_args(arguments)
+    args = _parser().parse_args(arguments)
     if args.self_test:
-        sealed = SealedFolder(folder)
-        replays = replay_golden(sealed, read_manifest(sealed), args.engine, args.threads)
-        print(_json(replays_as_json(replays)) if args.json else replays_as_text(replays))
-        return 0 if all(replay.passed for replay in replays) else 1
-    if not args.inputs:
-        raise UsageError("No INPUT was given.", "Pass pictures or .npy files, or --self-test.")
-    session = Session.open(folder, args.engine, args.threads)
-    answers = session.answers(args.inputs)
+        return _self_test(folder, args)
+    if wants_work(args):
+        return _run_arrays(folder, args)
+    session, _ = open_session(folder, args)
+    _tell_fallback(session.model.note)
+    answers = session.answers(args.inputs, args.batch)
     if args.json:
         print(_json(answers_as_json(session, answers, args.top)))
     else:
         for answer in answers:
             print(answer_as_text(session, answer, args.top))
     return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _OneLineParser(prog="infer.py", description="Run this bundle's model.")
+    parser.add_argument("inputs", nargs="*", metavar="INPUT", help="a picture or an .npy file")
+    add_run_arguments(parser)
+    add_bench_arguments(parser)
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    parser.add_argument(
+        "--self-test", action="store_true", help="replay the golden inputs, then exit"
+    )
+    parser.add_argument("--debug", action="store_true", help="tracebacks of bugs")
+    return parser
+
+
+def _self_test(folder: Path, args: argparse.Namespace) -> int:
+    sealed = SealedFolder(folder)
+    replays = replay_golden(
+        sealed, read_manifest(sealed), args.engine, args.threads, args.device, args.allow_fallback
+    )
+    print(_json(replays_as_json(replays)) if args.json else replays_as_text(replays))
+    return 0 if all(replay.passed for replay in replays) else 1
+
+
+def _run_arrays(folder: Path, args: argparse.Namespace) -> int:
+    work = work_of(args)
+    session, load_ms = open_session(folder, args)
+    _tell_fallback(session.model.note)
+    costs = measure(session, work, load_ms, args.threads)
+    print(_json(costs) if args.json else costs_as_text(costs))
+    return 0
+
+
+def _tell_fallback(note: str) -> None:
+    if note:
+        print(f"infer.py: {printable(note)}", file=sys.stderr)
 
 
 def _report(error: EdgeconvError, as_json: bool) -> int:

@@ -12,7 +12,13 @@ from edgeconv.runtime.answers import Answer, Prediction
 from edgeconv.runtime.replay import Replay
 from edgeconv.runtime.session import Session
 
-__all__ = ["answer_as_text", "answers_as_json", "replays_as_json", "replays_as_text"]
+__all__ = [
+    "answer_as_text",
+    "answers_as_json",
+    "costs_as_text",
+    "replays_as_json",
+    "replays_as_text",
+]
 
 #: Values of an embedding that fit on a line.
 _SHOWN_VALUES = 6
@@ -51,6 +57,8 @@ def answers_as_json(session: Session, answers: Iterable[Answer], count: int) -> 
         "task": session.manifest.task,
         "file": session.artifact.file,
         "engine": {"name": session.model.engine, "version": session.model.version},
+        "device": session.model.device,
+        "fallback": session.model.note or None,
         "results": [_result(session, answer, count) for answer in answers],
     }
 
@@ -64,6 +72,22 @@ def _result(session: Session, answer: Answer, count: int) -> dict[str, Any]:
         for spec, y in zip(session.manifest.outputs, answer.outputs)
     ]
     return {"input": answer.source, "outputs": outputs}
+
+
+def costs_as_text(costs: dict[str, Any]) -> str:
+    """What ``measure`` found, for people."""
+    engine, latency, peak = costs["engine"], costs["latency_ms"], costs["peak_memory_kib"]
+    lines = [
+        f"{costs['file']}  {engine['name']} {engine['version']} on {costs['device']}, "
+        f"threads {costs['threads']}, batch {costs['batch']}",
+        f"  load       {costs['load_ms']:10.2f} ms",
+        f"  latency    {latency['median']:10.2f} ms median, {latency['p95']:.2f} ms p95, "
+        f"{latency['calls']} calls",
+        f"  throughput {costs['items_per_s']:10.1f} items/s",
+    ]
+    if peak is not None:
+        lines.append(f"  memory     {peak / 1024:10.1f} MiB at most")
+    return "\n".join(lines)
 
 
 def replays_as_text(replays: Sequence[Replay]) -> str:

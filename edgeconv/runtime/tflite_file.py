@@ -24,6 +24,12 @@ class TfliteFile:
         inputs: Expected specs, or () for the file's own.
         outputs: Likewise.
         threads: Of one inference.
+        device: ``cpu``; these engines know no other.
+        allow_fallback: Take the CPU where another device was asked for; ``note`` then says so.
+
+    Attributes:
+        device: ``cpu``.
+        note: One sentence where another device was asked for, else "".
 
     Raises:
         RefusedInput: The file is corrupt, or not what the specs say.
@@ -37,7 +43,17 @@ class TfliteFile:
         inputs: tuple[TensorSpec, ...],
         outputs: tuple[TensorSpec, ...],
         threads: int,
+        device: str = "cpu",
+        allow_fallback: bool = False,
     ) -> None:
+        self.device = "cpu"
+        self.note = ""
+        if device != "cpu":
+            self.note = f"TFLite files run on the CPU, not on {device}."
+            if not allow_fallback:
+                raise Unsupported(
+                    self.note, "Open the bundle's ONNX file: --engine onnxruntime, or no --engine."
+                )
         self._interpreter = _allocated(data, library, threads)
         self._lock = threading.Lock()
         slots = self._interpreter.get_input_details()

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +33,7 @@ def test_a_picture_a_batch_and_raw_pixels_give_the_models_answers(
     Image.fromarray(pixels).save(tmp_path / "a.png")
     np.save(tmp_path / "raw.npy", pixels)
     np.save(tmp_path / "batch.npy", bundles.golden_inputs())
-    opened = Session.open(bundle, engine)
+    opened = Session.open(bundle, engine=engine)
     answers = opened.run([tmp_path / "a.png", str(tmp_path / "raw.npy"), tmp_path / "batch.npy"])
     assert [a.source for a in answers] == ["a.png", "raw.npy"] + [
         f"batch.npy[{i}]" for i in range(3)
@@ -113,7 +113,7 @@ def test_the_first_engine_that_is_there_picks_the_file(
     bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert Session.open(bundle).artifact.file == "model.tflite"
-    assert Session.open(bundle, "onnxruntime").artifact.file == "model.onnx"
+    assert Session.open(bundle, engine="onnxruntime").artifact.file == "model.onnx"
     monkeypatch.setattr(
         session, "installed_engines", lambda f=None: ["onnxruntime"] if f != "tflite" else []
     )
@@ -130,7 +130,7 @@ def test_a_lone_engine_without_a_file_of_its_format_is_unsupported(
     only = bundles.artifact(tmp_path / "a.tflite", "tflite", bundles.tflite_bytes())
     bundle = bundles.make_bundle(tmp_path, artifacts=[only])
     with pytest.raises(Unsupported, match=r"onnxruntime can't open model\.tflite") as caught:
-        Session.open(bundle, "onnxruntime")
+        Session.open(bundle, engine="onnxruntime")
     assert "ai-edge-litert" in caught.value.hint
     monkeypatch.setattr(
         session, "installed_engines", lambda f=None: ["onnxruntime"] if f != "tflite" else []
@@ -138,34 +138,94 @@ def test_a_lone_engine_without_a_file_of_its_format_is_unsupported(
     with pytest.raises(Unsupported, match="onnxruntime"):
         Session.open(bundle)
     with pytest.raises(UsageError, match="no engine 'tpu'"):
-        Session.open(bundle, "tpu")
+        Session.open(bundle, engine="tpu")
 
 
-def test_a_model_of_two_inputs_says_how_to_be_called(bundle: Path) -> None:
-    opened = Session.open(bundle)
-    opened.model.inputs = (opened.model.inputs[0], TensorSpec("b", (None, 1), "float32"))
-    with pytest.raises(Unsupported, match="2 inputs"):
-        opened.run([bundles.golden_inputs()])
+def test_a_model_of_two_inputs_takes_a_mapping_or_an_npz(tmp_path: Path) -> None:
+    opened = Session.open(_two_input_bundle(tmp_path))
+    a, b = np.full((3, 2), 5, np.float32), np.arange(6, dtype=np.float32).reshape(3, 2)
+    np.savez(tmp_path / "x.npz", x0=a, x1=b)
+    for item in ({"a": a, "b": b}, {"x0": a, "x1": b}, tmp_path / "x.npz"):
+        answers = opened.run([item], batch=2)
+        np.testing.assert_array_equal([answer.outputs[0] for answer in answers], a - b)
+    for wrong, words in (
+        (a, "takes 2 inputs"),
+        ({"a": a}, "holds 'a'"),
+        ({"a": a, "b": b[:2]}, "different numbers"),
+        ({"a": a, "b": b[:, :1]}, r"b is \[3, 1\]; the model takes \[N, 2\]"),
+        ({"a": a, "b": b.astype(np.int8)}, "b holds int8"),
+    ):
+        with pytest.raises(UsageError, match=words) as raised:
+            opened.run([wrong])
+        assert raised.value.hint
+    with pytest.raises(RefusedInput, match="b holds NaN"):
+        opened.run([{"a": a, "b": np.full_like(b, np.nan)}])
 
 
-def test_threads_share_a_session(bundle: Path) -> None:
-    opened = Session.open(bundle)
-    x = np.random.default_rng(4).uniform(-1, 1, (40, 8, 8, 3)).astype(np.float32)
-    wanted = bundles.logits(x)
-    wrong: list[int] = []
+def _two_input_bundle(folder: Path) -> Path:
+    from onnx import TensorProto, helper
 
-    def work(first: int) -> None:
-        for i in range(first, 40, 4):
-            (y,) = opened.model(x[i : i + 1])
-            if not np.allclose(y[0], wanted[i], atol=1e-5):
-                wrong.append(i)
+    def value(name: str) -> object:
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", 2])
 
-    threads = [threading.Thread(target=work, args=(k,)) for k in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert wrong == []
+    graph = helper.make_graph(
+        [helper.make_node("Sub", ["a", "b"], ["y"])], "g", [value("a"), value("b")], [value("y")]
+    )
+    opset = helper.make_opsetid("", 17)
+    data = helper.make_model(graph, opset_imports=[opset], ir_version=9).SerializeToString()
+    a, b, y = (TensorSpec(name, (None, 2), "float32") for name in "aby")
+    made = bundles.artifact(folder / "m.onnx", "onnx", data, inputs=(a, b), outputs=(y,))
+    return bundles.make_bundle(
+        folder,
+        artifacts=[made],
+        golden_inputs=[np.ones((1, 2), np.float32), np.zeros((1, 2), np.float32)],
+        source=bundles.source(
+            inputs=(a, b),
+            outputs=(y,),
+            labels=(),
+            activation="linear",
+            task="regression",
+            preprocess=Preprocess(kind="array"),
+        ),
+    )
+
+
+def test_an_empty_list_is_refused_not_answered_with_nothing(bundle: Path) -> None:
+    for items in ([], iter(())):
+        with pytest.raises(UsageError, match="no inputs") as raised:
+            Session.open(bundle).run(items)
+        assert raised.value.hint
+    with pytest.raises(UsageError, match="batch of 0"):
+        Session.open(bundle).run([bundles.golden_inputs()], batch=0)
+
+
+@pytest.mark.parametrize("engine", ["litert", "onnxruntime"])
+@pytest.mark.parametrize("batch", [2, 3, 64])
+def test_a_batch_gives_the_answers_of_single_items(bundle: Path, engine: str, batch: int) -> None:
+    opened = Session.open(bundle, engine=engine)
+    x = np.random.default_rng(8).uniform(-1, 1, (5, 8, 8, 3)).astype(np.float32)
+    single, grouped = opened.run([x]), opened.run([x[:2], x[2], x[3:]], batch)
+    assert len(single) == len(grouped) == 5
+    for one, other in zip(single, grouped, strict=True):
+        np.testing.assert_allclose(one.outputs[0], other.outputs[0], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("engine", ["litert", "onnxruntime"])
+def test_eight_threads_that_share_a_session_get_the_answers_of_one(
+    bundle: Path, engine: str
+) -> None:
+    opened = Session.open(bundle, engine=engine)
+    x = np.random.default_rng(4).uniform(-1, 1, (64, 8, 8, 3)).astype(np.float32)
+    wanted = [answer.outputs[0] for answer in opened.run([x])]
+
+    def work(first: int) -> list[tuple[int, np.ndarray]]:
+        order = [*range(first, 64), *range(first)]
+        return [(i, opened.run([x[i]])[0].outputs[0]) for i in order]
+
+    with ThreadPoolExecutor(8) as pool:
+        for results in pool.map(work, range(0, 64, 8)):
+            for i, y in results:
+                np.testing.assert_array_equal(y, wanted[i])
 
 
 def test_no_tensorflow_and_no_keras_after_a_bundle_has_run(bundle: Path, tmp_path: Path) -> None:
