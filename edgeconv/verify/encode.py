@@ -5,7 +5,11 @@
                     "needed", "gated", "limit",
                     "metrics": {"top1": 83.2, "top1_drop": {"estimate", "ci95": [lo, hi],
                                 "upper95", "lower95"}, "sqnr_db": null, ...},
+                    "checks": [{"metric", "limit", "at_most", "status", "reason", "needed"}],
+                    "suspicions": ["Looks like BGR input: ..."],
                     "layers": [{"name", "sqnr_db", ...}]}]}
+
+``checks`` and ``suspicions`` may be absent: files from before they existed are read too.
 
 Numbers keep six significant digits: more than anyone can use, and few enough
 that the last bits of a sum don't change the file.
@@ -21,6 +25,7 @@ from typing import Any, cast, get_args
 from edgeconv.errors import RefusedInput
 from edgeconv.types import (
     ArtifactVerdict,
+    Check,
     Format,
     Interval,
     MetricValue,
@@ -105,7 +110,17 @@ _ARTIFACT: dict[str, type | tuple[type, ...]] = {
     "gated": str,
     "limit": (int, float, type(None)),
     "metrics": dict,
+    "checks": list,
+    "suspicions": list,
     "layers": list,
+}
+_CHECK: dict[str, type | tuple[type, ...]] = {
+    "metric": str,
+    "limit": (int, float),
+    "at_most": bool,
+    "status": str,
+    "reason": str,
+    "needed": (int, type(None)),
 }
 _INTERVAL: dict[str, type | tuple[type, ...]] = {
     "estimate": (int, float),
@@ -127,10 +142,20 @@ def _encode_artifact(artifact: ArtifactVerdict) -> dict[str, Any]:
         "gated": artifact.gated,
         "limit": _number(artifact.limit),
         "metrics": {name: _metric(value) for name, value in artifact.metrics.items()},
-        "layers": [
-            {name: _layer_value(value) for name, value in layer.items()}
-            for layer in artifact.layers
-        ],
+        "checks": [_encode_check(check) for check in artifact.checks],
+        "suspicions": list(artifact.suspicions),
+        "layers": [_rounded(layer) for layer in artifact.layers],
+    }
+
+
+def _encode_check(check: Check) -> dict[str, Any]:
+    return {
+        "metric": check.metric,
+        "limit": _number(check.limit),
+        "at_most": check.at_most,
+        "status": check.status,
+        "reason": check.reason,
+        "needed": check.needed,
     }
 
 
@@ -145,7 +170,12 @@ def _metric(value: MetricValue) -> float | dict[str, Any] | None:
     }
 
 
-def _layer_value(value: object) -> object:
+def _rounded(value: object) -> object:
+    """Plain JSON types, numbers rounded however deep they stand."""
+    if isinstance(value, Mapping):
+        return {str(name): _rounded(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(each) for each in value]
     return _number(value) if isinstance(value, float) else value
 
 
@@ -158,7 +188,9 @@ def _number(value: float | None) -> float | None:
 
 
 def _decode_artifact(document: object, where: str) -> ArtifactVerdict:
-    fields = _object(document, where, _ARTIFACT)
+    later = {"checks": [], "suspicions": []}
+    whole = {**later, **document} if isinstance(document, dict) else document
+    fields = _object(whole, where, _ARTIFACT)
     if fields["format"] not in get_args(Format) or fields["precision"] not in get_args(Precision):
         raise _refused(f"{where} is of an unknown format or precision")
     layers = [
@@ -179,9 +211,31 @@ def _decode_artifact(document: object, where: str) -> ArtifactVerdict:
         metrics=metrics,
         needed=fields["needed"],
         layers=tuple(layers),
+        suspicions=tuple(_texts(fields["suspicions"], f"{where}.suspicions")),
+        checks=tuple(
+            _decode_check(each, f"{where}.checks[{i}]") for i, each in enumerate(fields["checks"])
+        ),
         gated=fields["gated"],
         limit=None if fields["limit"] is None else _finite(fields["limit"], f"{where}.limit"),
     )
+
+
+def _decode_check(document: object, where: str) -> Check:
+    fields = _object(document, where, _CHECK)
+    return Check(
+        metric=fields["metric"],
+        limit=_finite(fields["limit"], f"{where}.limit"),
+        at_most=fields["at_most"],
+        status=_status(fields["status"]),
+        reason=fields["reason"],
+        needed=fields["needed"],
+    )
+
+
+def _texts(values: list[object], where: str) -> list[str]:
+    if not all(isinstance(value, str) for value in values):
+        raise _refused(f"{where} holds something else than text")
+    return [str(value) for value in values]
 
 
 def _decode_metric(value: object, where: str) -> MetricValue:

@@ -51,7 +51,7 @@ def head(model: fb.ModelT) -> str:
         operator = makers.get(index)
         if operator is None:
             return ""
-        name = names[operator.opcodeIndex]
+        name = str(names[operator.opcodeIndex])
         if name not in _BORDER:
             return name
         index = operator.inputs[0]
