@@ -15,7 +15,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 from edgeconv.errors import UsageError
-from edgeconv.types import ArtifactVerdict, Interval, Precision, Status, Task, Verdict
+from edgeconv.types import (
+    ArtifactVerdict,
+    Check,
+    Interval,
+    MetricValue,
+    Precision,
+    Status,
+    Task,
+    Verdict,
+)
 from edgeconv.verify.checks import check
 from edgeconv.verify.metrics import Measurement
 from edgeconv.verify.sentences import broken_sentence, equivalent_sentence
@@ -164,12 +173,25 @@ def exit_code(verdict: Verdict, on_inconclusive: Literal["estimate", "fail"]) ->
 def _acceptable(artifact: ArtifactVerdict, on_inconclusive: str) -> bool:
     if artifact.status != "inconclusive":
         return artifact.status == "pass"
-    value, limit = artifact.metrics.get(artifact.gated), artifact.limit
-    if on_inconclusive == "fail" or not isinstance(value, Interval) or limit is None:
+    checks = artifact.checks or _sole_check(artifact)
+    undecided = [each for each in checks if each.status == "inconclusive"]
+    return on_inconclusive == "estimate" and all(
+        _inside(artifact.metrics.get(each.metric), each) for each in undecided
+    )
+
+
+def _sole_check(artifact: ArtifactVerdict) -> tuple[Check, ...]:
+    """The check of a verdict that was written before there were several."""
+    limit = math.nan if artifact.limit is None else artifact.limit
+    drop = artifact.gated == "top1_drop"
+    return (Check(artifact.gated, limit, drop, artifact.status, artifact.reason),)
+
+
+def _inside(value: MetricValue, held: Check) -> bool:
+    """Whether the estimate alone is inside the threshold."""
+    if not isinstance(value, Interval):
         return False
-    if artifact.gated == "top1_drop":
-        return value.estimate <= limit
-    return value.estimate >= limit
+    return value.estimate <= held.limit if held.at_most else value.estimate >= held.limit
 
 
 #: What --max-drop may name: what 100% of it is, and the highest loss that makes sense.

@@ -16,12 +16,15 @@ from edgeconv.types import (
     Artifact,
     ArtifactVerdict,
     Batch,
+    Check,
     Dataset,
     Status,
     Task,
     Verdict,
 )
 from edgeconv.verify.answers import threshold_for
+from edgeconv.verify.catalogue import describe_metric
+from edgeconv.verify.checks import check
 from edgeconv.verify.gate import Gate, Metric, status
 from edgeconv.verify.metrics import Measurement, Meter
 from edgeconv.verify.policy import Policy
@@ -112,13 +115,13 @@ def judge(
                     on_disagreement(found)
         progress.advance(len(batch.ids))
     verdicts = tuple(
-        _verdict(artifact, meter.result(), policy.gate, metric, called)
+        _verdict(artifact, meter.result(), policy, metric, called)
         for (artifact, _), meter in zip(entries, meters, strict=True)
     )
     for artifact, _ in entries:
         if sentence := describe(artifact):
             progress.note(sentence)
-    return merged(verdicts, len(dataset), policy.gate.describe(metric))
+    return merged(verdicts, len(dataset), policy.describe(policy.gate.describe(metric)))
 
 
 def merged(verdicts: Sequence[ArtifactVerdict], samples: int, gate: str) -> Verdict:
@@ -207,9 +210,15 @@ def _disagreements(file: str, answers: Array, batch: Batch) -> Iterator[Disagree
 
 
 def _verdict(
-    artifact: Artifact, found: Measurement, gate: Gate, metric: Metric, noun: str
+    artifact: Artifact, found: Measurement, policy: Policy, metric: Metric, noun: str
 ) -> ArtifactVerdict:
-    outcome = status(gate, metric, found, artifact.precision, noun)
+    """Every threshold that is meant for the artifact; without any the task's own."""
+    wanted = policy.thresholds_for(artifact)
+    if wanted:
+        checks = [check(t.metric, t.limit, t.at_most, found, noun) for t in wanted]
+    else:
+        checks = [_usual(policy, metric, found, artifact, noun)]
+    deciding = max(checks, key=lambda each: _ORDER.index(each.status))
     metrics = dict(found.metrics)
     if artifact.precision in ("int8", "int16x8"):
         metrics["float_operators"] = float(sum(artifact.float_operators.values()))
@@ -217,11 +226,24 @@ def _verdict(
         file=artifact.path.name,
         format=artifact.format,
         precision=artifact.precision,
-        status=outcome.status,
+        status=deciding.status,
         equivalent=found.equivalent,
-        reason=outcome.reason,
+        reason=deciding.reason,
         metrics=metrics,
-        needed=outcome.needed,
-        gated=outcome.gated,
-        limit=outcome.limit,
+        needed=deciding.needed,
+        checks=tuple(checks),
+        gated=checks[0].metric,
+        limit=checks[0].limit,
+    )
+
+
+def _usual(
+    policy: Policy, metric: Metric, found: Measurement, artifact: Artifact, noun: str
+) -> Check:
+    outcome = status(policy.gate, metric, found, artifact.precision, noun)
+    info = describe_metric(outcome.gated)
+    assert info is not None and outcome.limit is not None
+    at_most = info.at_most is True
+    return Check(
+        outcome.gated, outcome.limit, at_most, outcome.status, outcome.reason, outcome.needed
     )
