@@ -5,42 +5,47 @@ from __future__ import annotations
 import numpy as np
 
 from edgeconv.errors import UsageError
-from edgeconv.types import Activation, Array
+from edgeconv.types import Activation, Array, Interval, MetricValue
+from edgeconv.verify.classes import ClassMeter
+from edgeconv.verify.confidence import CalibrationMeter
+from edgeconv.verify.logits import (
+    are_probabilities,
+    confidences,
+    divergence,
+    margins,
+    threshold_for,
+    to_logits,
+)
+from edgeconv.verify.moments import Moments
+from edgeconv.verify.paired import paired_drop, wilson
 
 __all__ = ["AnswerMeter", "divergence", "threshold_for"]
 
 
 class AnswerMeter:
-    """Streaming counts of right and equal answers.
+    """Streaming counts of right and equal answers, and how far the scores moved.
 
     Attributes:
         samples: Items so far.
         labelled: Items so far that had a label.
         agreeing: Items to which both give the same answer.
-        reference_only: Items that the reference alone gets right.
-        candidate_only: Items that the candidate alone gets right.
-        right: Items that (reference, candidate) get right.
-        right_in_5: Items whose label is among the five highest of each.
-        mean_kl: Mean divergence of the candidate from the reference, nats.
+        top1: Which of the two gets an item right, by paired counts.
+        top5: For which of the two the label is among the five highest.
     """
 
     def __init__(self, activation: Activation, threshold: float = 0.0) -> None:
         self.samples = 0
         self.labelled = 0
         self.agreeing = 0
-        self.reference_only = 0
-        self.candidate_only = 0
-        self.right = [0, 0]
-        self.right_in_5 = [0, 0]
+        self.top1 = _Pairs()
+        self.top5 = _Pairs()
         self._activation: Activation = activation
         self._threshold = threshold
-        self._kl = 0.0
-        self._kl_items = 0
-
-    @property
-    def mean_kl(self) -> float:
-        """Nats; 0 where nothing was counted."""
-        return self._kl / max(1, self._kl_items)
+        self._units = 0
+        self._probabilities = False
+        self._kl, self._change, self._margin = Moments(), Moments(), Moments()
+        self._calibration = CalibrationMeter(), CalibrationMeter()
+        self._by_class = ClassMeter(0)
 
     def add(self, reference: Array, candidate: Array, y: Array | None, sound: Array) -> Array:
         """Fold in some items.
@@ -57,42 +62,128 @@ class AnswerMeter:
         Raises:
             UsageError: A label that the model doesn't have.
         """
+        if self.samples == 0:
+            self._begin(reference)
+        if y is not None:
+            _check_labels(y, max(2, self._units))
         ours = self._classes(reference)
         theirs = np.where(sound, self._classes(candidate), -1)
         self.samples += len(ours)
         self.agreeing += int(np.count_nonzero(ours == theirs))
-        for value in divergence(reference[sound], candidate[sound], self._activation).tolist():
-            self._kl += value
-        self._kl_items += int(np.count_nonzero(sound))
         if y is not None:
-            self._count_right(ours == y, theirs == y)
-            self._count_in_5(reference, candidate, y, sound)
+            self._count_right(reference, candidate, ours == y, theirs == y, y, sound)
+        self._weigh(reference, candidate, ours if y is None else y, sound)
+        if y is not None:
+            self._trust(reference, candidate, ours == y, theirs == y, sound)
         return np.stack([ours, theirs], axis=1)
 
-    def _count_right(self, ours: Array, theirs: Array) -> None:
-        self.labelled += len(ours)
-        self.reference_only += int(np.count_nonzero(ours & ~theirs))
-        self.candidate_only += int(np.count_nonzero(theirs & ~ours))
-        self.right[0] += int(np.count_nonzero(ours))
-        self.right[1] += int(np.count_nonzero(theirs))
+    def _begin(self, reference: Array) -> None:
+        self._units = reference.shape[1]
+        self._probabilities = are_probabilities(reference, self._activation, self._threshold)
+        self._by_class = ClassMeter(max(2, self._units))
 
-    def _count_in_5(self, reference: Array, candidate: Array, y: Array, sound: Array) -> None:
-        classes = max(2, reference.shape[1])
-        if y.min() < 0 or y.max() >= classes:
-            stray = int(y[(y < 0) | (y >= classes)][0])
-            raise UsageError(
-                f"A label of the data is class {stray}, but the model has {classes} classes.",
-                "Use data with this model's classes, or give labels by name.",
-            )
-        if reference.shape[1] > 5:
-            self.right_in_5[0] += int(np.count_nonzero(_ranks(reference, y) < 5))
-            self.right_in_5[1] += int(np.count_nonzero((_ranks(candidate, y) < 5) & sound))
+    def _logits(self, scores: Array) -> Array:
+        return to_logits(scores) if self._probabilities else scores
+
+    def _count_right(
+        self, reference: Array, candidate: Array, ours: Array, theirs: Array, y: Array, sound: Array
+    ) -> None:
+        self.labelled += len(y)
+        self.top1.add(ours, theirs)
+        self._by_class.add(y, ours, theirs)
+        if self._units > 5:
+            self.top5.add(_ranks(reference, y) < 5, (_ranks(candidate, y) < 5) & sound)
+
+    def _weigh(self, reference: Array, candidate: Array, classes: Array, sound: Array) -> None:
+        """How far the distribution moved, and how much nearer the class came to its rival."""
+        before, after = self._logits(reference[sound]), self._logits(candidate[sound])
+        self._kl.add(divergence(before, after, self._activation).tolist())
+        was = margins(before, classes[sound])
+        self._change.add((margins(after, classes[sound]) - was).tolist())
+        self._margin.add(np.abs(was).tolist())
+
+    def _trust(
+        self, reference: Array, candidate: Array, ours: Array, theirs: Array, sound: Array
+    ) -> None:
+        if self._activation == "linear" and not self._probabilities:
+            # Scores of no known scale tell no confidence.
+            return
+        for meter, scores, right in zip(
+            self._calibration, (reference, candidate), (ours, theirs), strict=True
+        ):
+            logits = self._logits(scores[sound])
+            meter.add(confidences(logits, self._activation), right[sound])
 
     def _classes(self, scores: Array) -> Array:
         """The answer to each item; of equal scores the lowest index wins."""
         if scores.shape[1] == 1:
             return (scores[:, 0] > self._threshold).astype(np.int64)
         return np.asarray(np.argmax(scores, axis=1))
+
+    def metrics(self) -> dict[str, MetricValue]:
+        """What was measured; see ``verify.metrics``."""
+        found: dict[str, MetricValue] = {}
+        if self.labelled:
+            found.update(self.top1.metrics("top1"))
+            if self._units > 5:
+                found.update(self.top5.metrics("top5"))
+        if self.samples:
+            agreement = wilson(self.agreeing, self.samples)
+            found |= {"agreement": agreement.estimate, "agreement_interval": agreement}
+        if worst := self._by_class.worst():
+            found["worst_class_drop"] = worst.drop
+            found["worst_class"] = float(worst.index)
+            found["worst_class_samples"] = float(worst.samples)
+        before, after = (meter.error for meter in self._calibration)
+        if after is not None and before is not None:
+            found |= {"ece": after, "ece_reference": before}
+        return found | self._moved()
+
+    def _moved(self) -> dict[str, MetricValue]:
+        found: dict[str, MetricValue] = {"mean_kl": max(0.0, self._kl.mean)}
+        for name, value in (
+            ("mean_kl_interval", self._kl.interval(lowest=0.0)),
+            ("margin_change", self._change.interval()),
+        ):
+            if value is not None:
+                found[name] = value
+        return found | {"margin_reference": self._margin.mean}
+
+
+class _Pairs:
+    """How often each of two models is right, and how often alone."""
+
+    def __init__(self) -> None:
+        self.samples = 0
+        self.right = [0, 0]
+        self.alone = [0, 0]
+
+    def add(self, ours: Array, theirs: Array) -> None:
+        """Fold in bool [N] of the reference and of the candidate."""
+        self.samples += len(ours)
+        for at, (one, other) in enumerate(((ours, theirs), (theirs, ours))):
+            self.right[at] += int(np.count_nonzero(one))
+            self.alone[at] += int(np.count_nonzero(one & ~other))
+
+    @property
+    def drop(self) -> Interval:
+        return paired_drop(self.alone[0], self.alone[1], self.samples)
+
+    def metrics(self, name: str) -> dict[str, MetricValue]:
+        return {
+            name: 100.0 * self.right[1] / self.samples,
+            f"{name}_reference": 100.0 * self.right[0] / self.samples,
+            f"{name}_drop": self.drop,
+        }
+
+
+def _check_labels(y: Array, classes: int) -> None:
+    if y.min() < 0 or y.max() >= classes:
+        stray = int(y[(y < 0) | (y >= classes)][0])
+        raise UsageError(
+            f"A label of the data is class {stray}, but the model has {classes} classes.",
+            "Use data with this model's classes, or give labels by name.",
+        )
 
 
 def _ranks(scores: Array, y: Array) -> Array:
@@ -101,53 +192,3 @@ def _ranks(scores: Array, y: Array) -> Array:
     before = np.arange(scores.shape[1])[None, :] < y[:, None]
     better = (scores > own) | ((scores == own) & before)
     return np.asarray(np.count_nonzero(better, axis=1))
-
-
-def threshold_for(reference: Array, activation: Activation) -> float:
-    """Where one unit alone says yes.
-
-    Args:
-        reference: float [N, 1], all the reference's answers.
-        activation: What was taken off the head.
-
-    Returns:
-        0.5 where the sigmoid stayed inside the model, else 0 (the logit of 0.5).
-    """
-    if activation != "linear" or reference.shape[1] != 1 or len(reference) == 0:
-        return 0.0
-    # Logits that all lie within [0, 1] would mean that the answer is always yes.
-    return 0.5 if reference.min() >= 0.0 and reference.max() <= 1.0 else 0.0
-
-
-def divergence(reference: Array, candidate: Array, activation: Activation) -> Array:
-    """Kullback-Leibler divergence of the candidate's distribution from the reference's.
-
-        softmax, linear:  Σ p (log p - log q),  p and q the softmax of the scores
-        sigmoid:          the same of each unit's {yes, no}, summed over the units
-
-    Args:
-        reference: float64 [N, C] logits (scores, where nothing was taken off).
-        candidate: float64 [N, C] logits.
-        activation: What was taken off the head.
-
-    Returns:
-        float64 [N], nats, at least 0.
-    """
-    if activation == "sigmoid" or reference.shape[1] == 1:
-        log_p, log_q = _log_sigmoid(reference), _log_sigmoid(candidate)
-        log_not_p, log_not_q = _log_sigmoid(-reference), _log_sigmoid(-candidate)
-        terms = np.exp(log_p) * (log_p - log_q) + np.exp(log_not_p) * (log_not_p - log_not_q)
-    else:
-        log_p, log_q = _log_softmax(reference), _log_softmax(candidate)
-        terms = np.exp(log_p) * (log_p - log_q)
-    # Rounding can leave -1e-17 where the two are equal.
-    return np.asarray(np.maximum(terms.sum(axis=1), 0.0))
-
-
-def _log_softmax(x: Array) -> Array:
-    shifted = x - x.max(axis=1, keepdims=True)
-    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))
-
-
-def _log_sigmoid(x: Array) -> Array:
-    return np.asarray(-np.logaddexp(0.0, -x))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -102,14 +102,16 @@ def judge(
     metric = policy.gate.choose(classifies, dataset.labelled, task)
     threshold = _threshold(reference[0], activation)
     meters = [
-        Meter(activation, classifies, threshold, artifact.path.name) for artifact, _ in entries
+        Meter(activation, classifies, threshold, artifact.path.name, task)
+        for artifact, _ in entries
     ]
     called = noun or "items"
     for batch, truth in _aligned(dataset, reference, batch_size):
         called = noun or _noun(batch)
         check_reference(truth, batch)
         for (artifact, run), meter in zip(entries, meters, strict=True):
-            answers = meter.add(truth, run(*batch.x)[: len(truth)], batch.y, batch.ids)
+            theirs = run(*batch.x)[: len(truth)]
+            answers = meter.add(truth, theirs, batch.y, batch.ids, batch.x)
             if on_disagreement is not None and answers is not None:
                 for found in _disagreements(artifact.path.name, answers, batch):
                     on_disagreement(found)
@@ -213,15 +215,15 @@ def _verdict(
     artifact: Artifact, found: Measurement, policy: Policy, metric: Metric, noun: str
 ) -> ArtifactVerdict:
     """Every threshold that is meant for the artifact; without any the task's own."""
+    if artifact.precision in ("int8", "int16x8"):
+        floats = float(sum(artifact.float_operators.values()))
+        found = replace(found, metrics={**found.metrics, "float_operators": floats})
     wanted = policy.thresholds_for(artifact)
     if wanted:
         checks = [check(t.metric, t.limit, t.at_most, found, noun) for t in wanted]
     else:
         checks = [_usual(policy, metric, found, artifact, noun)]
     deciding = max(checks, key=lambda each: _ORDER.index(each.status))
-    metrics = dict(found.metrics)
-    if artifact.precision in ("int8", "int16x8"):
-        metrics["float_operators"] = float(sum(artifact.float_operators.values()))
     return ArtifactVerdict(
         file=artifact.path.name,
         format=artifact.format,
@@ -229,7 +231,7 @@ def _verdict(
         status=deciding.status,
         equivalent=found.equivalent,
         reason=deciding.reason,
-        metrics=metrics,
+        metrics=found.metrics,
         needed=deciding.needed,
         checks=tuple(checks),
         gated=checks[0].metric,

@@ -1,20 +1,36 @@
 """One artifact against the reference: the meter that runs along the dataset.
 
 Names and units of the metrics, as they stand in verdict.json (percent and
-points, never fractions):
+points, never fractions; titles and meanings are in ``verify.catalogue``):
 
     classification   top1, top1_reference, top5, top5_reference    %, with labels;
                                                                    top-5 beyond 5 classes
-                     top1_drop            Interval, points
+                     top1_drop, top5_drop Interval, points
                      agreement            % of items with the same answer
                      agreement_interval   Interval, %
+                     worst_class_drop     Interval, points, of classes with 5 items and more
+                     worst_class, worst_class_samples    its index, its items
+                     ece, ece_reference   expected calibration error, %, with labels;
+                                          absent where scores are no probabilities
                      mean_kl              nats, reference || candidate
-    other tasks      relative_error       ‖a - b‖ / ‖a‖, %
+                     mean_kl_interval     Interval, nats
+                     margin_change        Interval, logits: of the label's class (without
+                                          labels the reference's answer) to its best rival
+                     margin_reference     logits, mean |margin| of the reference
+    maps, sequences  step_agreement, sequence_agreement    Interval, %
+    embeddings       recall_at_1          Interval, %
+    autoencoders     auc, auc_reference   %, where labels are 0 and 1
+                     auc_drop             Interval, points
+    all but classes  relative_error       ‖a - b‖ / ‖a‖, %
                      spread_error         ‖a - b‖ over the reference's spread, %
                      cosine_mean, cosine_min    -1 to 1
     all              sqnr_db              dB, None where there is no error
                      max_relative_difference    max|a - b| / max|a|, %
-                     other_outputs_relative_error    % of the worst further output
+    several outputs  other_outputs_relative_error    % of the worst further output
+                     output0_relative_error, output0_sqnr_db, output1_...    each one's own
+
+Memory doesn't grow with the items but for the 17 bytes an item of the AUC; recall
+holds at most 1,000 embeddings.
 """
 
 from __future__ import annotations
@@ -25,9 +41,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgeconv.errors import UsageError
-from edgeconv.types import Activation, Array, MetricValue
+from edgeconv.types import Activation, Array, MetricValue, Task
 from edgeconv.verify.answers import AnswerMeter
-from edgeconv.verify.paired import paired_drop, wilson
+from edgeconv.verify.extra import Extra, extra_for
 from edgeconv.verify.signal import SignalMeter
 
 __all__ = ["EQUIVALENT_PERCENT", "Measurement", "Meter", "as_rows"]
@@ -69,6 +85,7 @@ class Meter:
         classifies: Whether the first output is a row of class scores.
         threshold: Score beyond which a single unit says yes.
         name: Of the candidate, for messages.
+        task: What the outputs mean; None measures nothing that only one task has.
     """
 
     def __init__(
@@ -77,12 +94,14 @@ class Meter:
         classifies: bool,
         threshold: float = 0.0,
         name: str = "The candidate",
+        task: Task | None = None,
     ) -> None:
         self._name = name
         self._answers = AnswerMeter(activation, threshold) if classifies else None
+        self._task: Task | None = "classification" if classifies else task
+        self._extra: Extra | None = None
         self._signals: list[SignalMeter] = []
         self._samples = 0
-        self._units = 0
         self._broken: list[str] = []
 
     def add(
@@ -91,6 +110,7 @@ class Meter:
         candidate: Sequence[Array],
         y: Array | None,
         ids: Sequence[str],
+        x: Sequence[Array] | None = None,
     ) -> Array | None:
         """Fold in one batch.
 
@@ -99,6 +119,8 @@ class Meter:
             candidate: The same shapes.
             y: int64 [N] labels, or None.
             ids: Names of the items.
+            x: What the reference was given, one array an input; only an
+                autoencoder's AUC needs it.
 
         Returns:
             int64 [N, 2]: class of reference and candidate; None where nothing is classified.
@@ -111,15 +133,16 @@ class Meter:
         sound = np.logical_and.reduce([np.isfinite(rows).all(axis=1) for rows in theirs])
         self._broken.extend(name for name, good in zip(ids, sound, strict=True) if not good)
         self._samples += len(sound)
-        self._units = ours[0].shape[1]
         if not self._signals:
             self._signals = [SignalMeter() for _ in ours]
+            if self._answers is None:
+                self._extra = extra_for(self._task, np.shape(reference[0]), x)
         for meter, a, b in zip(self._signals, ours, theirs, strict=True):
             meter.add(a[sound], b[sound])
-        if self._answers is None:
-            return None
         whole = np.where(sound[:, None], theirs[0], 0.0)
-        return self._answers.add(ours[0], whole, y, sound)
+        if self._extra is not None:
+            self._extra.add(ours[0], whole, y, sound, x)
+        return None if self._answers is None else self._answers.add(ours[0], whole, y, sound)
 
     def _check_shapes(self, reference: Sequence[Array], candidate: Sequence[Array]) -> None:
         ours, theirs = [np.shape(a) for a in reference], [np.shape(b) for b in candidate]
@@ -141,8 +164,8 @@ class Meter:
         return Measurement(
             samples=self._samples,
             labelled=counts is not None and counts.labelled > 0,
-            reference_only=counts.reference_only if counts else 0,
-            candidate_only=counts.candidate_only if counts else 0,
+            reference_only=counts.top1.alone[0] if counts else 0,
+            candidate_only=counts.top1.alone[1] if counts else 0,
             agreeing=counts.agreeing if counts else 0,
             equivalent=equal and close and not self._broken,
             broken=tuple(self._broken),
@@ -152,9 +175,11 @@ class Meter:
     def _metrics(self) -> dict[str, MetricValue]:
         found: dict[str, MetricValue] = {}
         if self._answers is not None:
-            found.update(_answer_metrics(self._answers, self._units))
+            found.update(self._answers.metrics())
         if self._signals:
             found.update(_signal_metrics(self._signals, with_answers=self._answers is not None))
+        if self._extra is not None:
+            found.update(self._extra.metrics())
         if self._broken:
             # Means over the items that happened to survive would flatter the candidate.
             found.update({name: None for name in found if name not in _COUNTED})
@@ -168,27 +193,15 @@ _COUNTED = {
     "top1_drop",
     "top5",
     "top5_reference",
+    "top5_drop",
+    "worst_class_drop",
+    "worst_class",
+    "worst_class_samples",
+    "step_agreement",
+    "sequence_agreement",
     "agreement",
     "agreement_interval",
 }
-
-
-def _answer_metrics(counts: AnswerMeter, units: int) -> dict[str, MetricValue]:
-    found: dict[str, MetricValue] = {}
-    n = counts.labelled
-    if n:
-        found["top1"] = 100.0 * counts.right[1] / n
-        found["top1_reference"] = 100.0 * counts.right[0] / n
-        found["top1_drop"] = paired_drop(counts.reference_only, counts.candidate_only, n)
-        if units > 5:
-            found["top5"] = 100.0 * counts.right_in_5[1] / n
-            found["top5_reference"] = 100.0 * counts.right_in_5[0] / n
-    if counts.samples:
-        agreement = wilson(counts.agreeing, counts.samples)
-        found["agreement"] = agreement.estimate
-        found["agreement_interval"] = agreement
-    found["mean_kl"] = counts.mean_kl
-    return found
 
 
 def _signal_metrics(signals: Sequence[SignalMeter], with_answers: bool) -> dict[str, MetricValue]:
@@ -205,6 +218,9 @@ def _signal_metrics(signals: Sequence[SignalMeter], with_answers: bool) -> dict[
         errors = [signal.relative_error for signal in others]
         known = [error for error in errors if error is not None]
         found["other_outputs_relative_error"] = max(known) if len(known) == len(errors) else None
+        for index, signal in enumerate(signals):
+            found[f"output{index}_relative_error"] = signal.relative_error
+            found[f"output{index}_sqnr_db"] = signal.sqnr_db
     return found
 
 

@@ -18,16 +18,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 
 from edgeconv.errors import InternalError
 from edgeconv.types import Interval
 
 __all__ = [
     "NEEDED_CAP",
+    "Z_ONE_SIDED",
+    "Z_TWO_SIDED",
     "needed_by_width",
     "needed_for_agreement",
     "needed_more",
     "paired_drop",
+    "tango_upper",
     "wilson",
 ]
 
@@ -63,9 +67,9 @@ def paired_drop(reference_only: int, candidate_only: int, samples: int) -> Inter
         raise InternalError(f"No {n} items give the paired counts {b} and {c}.")
     return Interval(
         estimate=100.0 * (b - c) / n,
-        ci95=(-_tango_upper(c, b, n, Z_TWO_SIDED), _tango_upper(b, c, n, Z_TWO_SIDED)),
-        lower95=-_tango_upper(c, b, n, Z_ONE_SIDED),
-        upper95=_tango_upper(b, c, n, Z_ONE_SIDED),
+        ci95=(-tango_upper(c, b, n, Z_TWO_SIDED), tango_upper(b, c, n, Z_TWO_SIDED)),
+        lower95=-tango_upper(c, b, n, Z_ONE_SIDED),
+        upper95=tango_upper(b, c, n, Z_ONE_SIDED),
     )
 
 
@@ -121,10 +125,10 @@ def needed_more(
     estimate = 100.0 * (reference_only - candidate_only) / samples
 
     def inside(n: int) -> bool:
-        return _tango_upper(b * n, c * n, n, Z_ONE_SIDED) <= margin_pp
+        return tango_upper(b * n, c * n, n, Z_ONE_SIDED) <= margin_pp
 
     def outside(n: int) -> bool:
-        return -_tango_upper(c * n, b * n, n, Z_ONE_SIDED) > margin_pp
+        return -tango_upper(c * n, b * n, n, Z_ONE_SIDED) > margin_pp
 
     return _fewest_more(inside if estimate < margin_pp else outside, samples)
 
@@ -185,8 +189,16 @@ def _fewest_more(decides: Callable[[int], bool], samples: int) -> int | None:
     return high - samples
 
 
-def _tango_upper(b: float, c: float, n: float, z: float) -> float:
-    """Largest drop, in points, that the score test at ``z`` does not reject."""
+@lru_cache(maxsize=4096)
+def tango_upper(b: float, c: float, n: float, z: float) -> float:
+    """Largest drop, in points, that the score test at ``z`` does not reject.
+
+    Args:
+        b: Items that the reference alone got right; an expected count needn't be whole.
+        c: Items that the candidate alone got right.
+        n: All items.
+        z: Normal quantile.
+    """
     low, high = (b - c) / n, 1.0
     # Z falls as δ grows, so bisection holds the crossing until no float lies between.
     while low < (middle := low + (high - low) / 2.0) < high:
