@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeconv.data import DataRequest
+from edgeconv.device import Device
 from edgeconv.load import LoadRequest
 from edgeconv.types import Format, Recipe, Verdict
 from edgeconv.verify import Gate
@@ -26,6 +27,8 @@ class ExportRequest:
         gate: What parity has to hold.
         output: The bundle's folder; None for ``./NAME-PRECISION``.
         force: Replace a bundle that is there.
+        device: Where it is to run; ``device.recipe_for`` and ``Device.formats`` are
+            what follows from it. None for no device in particular.
     """
 
     model: LoadRequest
@@ -35,6 +38,7 @@ class ExportRequest:
     gate: Gate = field(default_factory=Gate)
     output: Path | None = None
     force: bool = False
+    device: Device | None = None
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,7 @@ def export(request: ExportRequest, progress: Progress | None = None) -> Export:
         with ThreadPoolExecutor(1) as beside, Workshop(folder) as workshop:
             watch.stage(f"load {request.model.name}")
             source = load.load(request.model, workshop, folder, watch)
+            source = steps.refuse_source(source, request, watch)
             source = data.with_input_scale(request.data, source, watch)
             calibrates = recipe.precision in _CALIBRATED
             calibration, parity = data.choose(request.data, source, calibrates, watch)
@@ -55,7 +56,7 @@ def export(request: ExportRequest, progress: Progress | None = None) -> Export:
             graphs, made = [], []
             for target, job in zip(targets, lowered, strict=True):
                 watch.stage(f"lower to {target.title}")
-                graphs.append(job.result())
+                graphs.append(steps.refuse_graph(job.result(), request, folder, watch))
                 made.append(steps.quantize(graphs[-1], calibration, recipe, folder, watch))
             watch.stage("ask the original")
             reference = asked.result()
@@ -76,7 +77,7 @@ def export(request: ExportRequest, progress: Progress | None = None) -> Export:
         )
         watch.stage("measure latency")
         golden = next(iter(parity.batches(_GOLDEN_ITEMS))).x
-        bench = device.bench(made, floats, [x[:1] for x in golden])
+        bench = device.bench(made, floats, [x[:1] for x in golden], steps.threads(request))
         watch.stage("write the bundle")
         package.write_bundle(
             destination,
@@ -95,5 +96,6 @@ def export(request: ExportRequest, progress: Progress | None = None) -> Export:
             golden_inputs=golden,
             versions=package.tool_versions(),
             force=request.force,
+            device=steps.described_device(request),
         )
     return Export(destination, verdict, bench)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 from edgeconv import data, device, load, package, prepare
 from edgeconv.calibrate import clip, needs_histograms
@@ -11,9 +13,17 @@ from edgeconv.order import ExportRequest
 from edgeconv.progress import Progress
 from edgeconv.runtime.engines import Model
 from edgeconv.targets import TARGETS
-from edgeconv.types import Artifact, Dataset, FloatGraph, Ranges, Recipe
+from edgeconv.types import Artifact, Dataset, FloatGraph, Ranges, Recipe, SourceModel
 
-__all__ = ["check", "quantize", "write"]
+__all__ = [
+    "check",
+    "described_device",
+    "quantize",
+    "refuse_graph",
+    "refuse_source",
+    "threads",
+    "write",
+]
 
 
 def check(request: ExportRequest) -> Path:
@@ -35,6 +45,8 @@ def check(request: ExportRequest) -> Path:
                 f"{target.title} has no {request.recipe.precision}.",
                 f"It has {', '.join(target.precisions)}; --format picks the other format.",
             )
+    if request.device is not None:
+        device.refuse_clashing_order(request.device, request.recipe, request.formats)
     device.refuse_clash()
     device.refuse_missing(request.formats)
     load.check(request.model)
@@ -42,6 +54,22 @@ def check(request: ExportRequest) -> Path:
     destination = package.destination(request.output, request.model.name, request.recipe.precision)
     package.check_destination(destination, force=request.force)
     return destination
+
+
+def refuse_source(source: SourceModel, request: ExportRequest, watch: Progress) -> SourceModel:
+    """The loaded model, where the order's device runs it as far as it alone can tell."""
+    if request.device is not None:
+        device.refuse_source(request.device, source, request.recipe, request.formats, watch)
+    return source
+
+
+def refuse_graph(
+    graph: FloatGraph, request: ExportRequest, folder: Path, watch: Progress
+) -> FloatGraph:
+    """The lowered model, where the order's device runs it."""
+    if request.device is not None:
+        device.refuse_graph(request.device, graph, request.recipe, folder, watch)
+    return graph
 
 
 def quantize(
@@ -67,6 +95,17 @@ def quantize(
     clipped = clip(ranges, recipe, whole=[spec.name for spec in graph.outputs])
     watch.stage(f"quantize {target.title}")
     return write(prepare.apply(target, graph, clipped, recipe, folder), clipped, recipe, folder)
+
+
+def described_device(request: ExportRequest) -> dict[str, Any] | None:
+    """The order's device as manifest.json has it."""
+    return None if request.device is None else device.describe_device(request.device)
+
+
+def threads(request: ExportRequest) -> int:
+    """How many threads the latency is measured with: the device's, as far as this machine goes."""
+    wanted = request.device.runtime.threads if request.device else 1
+    return min(wanted, os.cpu_count() or 1)
 
 
 def write(

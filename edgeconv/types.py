@@ -83,6 +83,9 @@ class SourceModel:
         labels: Class names by index; empty where there are none.
         layers: Keras layer names in topological order, for recipes and blame.
         provenance: Zoo id or file name, SHA-256 of the weights, versions.
+        operators: (layer, TensorFlow operator) of what computes in float, in order.
+        weight_count: Float constants in the graph.
+        activation_count: The most activations alive at once, for one item; an estimate.
     """
 
     name: str
@@ -95,6 +98,9 @@ class SourceModel:
     labels: tuple[str, ...]
     layers: tuple[str, ...]
     provenance: Mapping[str, Any]
+    operators: tuple[tuple[str, str], ...] = ()
+    weight_count: int = 0
+    activation_count: int = 0
 
 
 @dataclass(frozen=True)

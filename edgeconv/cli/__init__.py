@@ -24,8 +24,10 @@ COMMANDS = {
     "export": "convert, quantize, verify and pack a Keras model",
     "run": "classify pictures with a bundle, without TensorFlow",
     "inspect": "show what is in a bundle or a model file",
+    "devices": "list the device profiles, or show one with its sources",
     "models": "list the zoo: every model of keras.applications",
     "demo": "train a small model, export it and run it; needs no download",
+    "package": "write a bundle as a Triton model repository or as C source",
     "doctor": "check this machine's packages and engines",
 }
 

@@ -14,6 +14,7 @@ from edgeconv.errors import UsageError
 from edgeconv.types import Format, Precision, Recipe, Task
 
 if TYPE_CHECKING:
+    from edgeconv.device import Device
     from edgeconv.pipeline import Export, ExportRequest
 
 HELP = "convert, quantize, verify and pack a Keras model"
@@ -30,6 +31,9 @@ examples:
       two splits of one CSV manifest with the columns file, label (or class_index) and split
   edgeconv export kws.h5 --calibration features.npz:train --parity features.npz:test
       not pictures: arrays x_train, y_train, x_test, y_test of one .npz
+
+  edgeconv export mobilenetv2 --device raspberrypi4
+      what that device runs best: format, precision and flavour follow; see edgeconv devices
 
 exit codes:
   0  written, and parity not lost      4  model not supported
@@ -104,7 +108,14 @@ def _configure_data(group: argparse._ArgumentGroup) -> None:
 
 def _configure_rest(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
-        "--format", default="tflite,onnx", metavar="LIST", help="tflite, onnx or both (default)"
+        "--device",
+        metavar="NAME|FILE.toml",
+        help="what it is to run on; format, precision and flavour follow (see edgeconv devices)",
+    )
+    group.add_argument(
+        "--format",
+        metavar="LIST",
+        help="tflite, onnx or both; both by default, with --device what that runs",
     )
     group.add_argument("--recipe", type=Path, metavar="FILE", help="recipe.toml of a bundle")
     group.add_argument(
@@ -131,9 +142,11 @@ def _configure_rest(group: argparse._ArgumentGroup) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Export, show the table, return the exit code."""
-    from edgeconv import pipeline, verify
+    from edgeconv import device, pipeline, verify
 
     request = _request(args)
+    if request.device and args.precision is None and args.recipe is None:
+        console.note(device.why_this_precision(request.device))
     console.quiet()
     result = pipeline.export(request, console)
     console.done()
@@ -142,13 +155,16 @@ def run(args: argparse.Namespace, console: Console) -> int:
         console.result(_json(result, code))
     else:
         _show(result, console)
+        if request.device and request.device.next_step:
+            console.print(f"Then    {request.device.next_step}")
     return code
 
 
 def _request(args: argparse.Namespace) -> ExportRequest:
-    from edgeconv import data, load, pipeline, verify
+    from edgeconv import data, device, load, pipeline, verify
 
-    recipe = _recipe(args)
+    target = device.find_device(args.device) if args.device else None
+    recipe = _recipe(args, target)
     return pipeline.ExportRequest(
         model=load.LoadRequest(
             model=args.model,
@@ -170,17 +186,21 @@ def _request(args: argparse.Namespace) -> ExportRequest:
             seed=args.seed,
         ),
         recipe=recipe,
-        formats=_formats(args.format),
+        formats=_formats(args.format, target),
         gate=verify.parse_max_drop(args.max_drop) if args.max_drop else verify.Gate(),
         output=args.output,
         force=args.force,
+        device=target,
     )
 
 
-def _recipe(args: argparse.Namespace) -> Recipe:
-    precision: Precision = args.precision or "int8"
+def _recipe(args: argparse.Namespace, target: Device | None) -> Recipe:
     if args.recipe is None:
-        return Recipe(precision=precision, keep_softmax=args.keep_softmax)
+        from edgeconv.device import recipe_for
+
+        precision: Precision | None = args.precision
+        recipe = recipe_for(target, precision) if target else Recipe(precision=precision or "int8")
+        return replace(recipe, keep_softmax=args.keep_softmax)
     from edgeconv.quantize.recipe import read_recipe
 
     recipe = read_recipe(args.recipe)
@@ -192,8 +212,10 @@ def _recipe(args: argparse.Namespace) -> Recipe:
     return replace(recipe, keep_softmax=recipe.keep_softmax or args.keep_softmax)
 
 
-def _formats(text: str) -> tuple[Format, ...]:
+def _formats(text: str | None, target: Device | None) -> tuple[Format, ...]:
     known: dict[str, Format] = {name: name for name in get_args(Format)}
+    if text is None:
+        return target.formats if target else tuple(known.values())
     names = list(dict.fromkeys(part.strip() for part in text.split(",")))
     for name in names:
         if name not in known:

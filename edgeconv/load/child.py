@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from edgeconv.errors import EdgeconvError, RefusedInput, Unsupported, UsageError
+from edgeconv.load import footprint, zoo
 from edgeconv.load import graph as graphs
-from edgeconv.load import zoo
 from edgeconv.load.hdf5 import check_hdf5, check_keras_weights
 from edgeconv.load.random_weights import noise, settle_norms
 from edgeconv.progress import Progress
@@ -273,6 +273,7 @@ def _finish(
     renamed = graphs.rename_scopes(graph_def, scopes, names)
     graphs.refuse_non_finite(graph_def)
     graphs.write_graph(graph_def, out)
+    layers = list(dict.fromkeys(p.split("/call")[0] for p in scopes.values()))
     return {
         "inputs": [
             {"name": s.name, "shape": s.shape.as_list(), "dtype": s.dtype.name} for s in specs
@@ -282,6 +283,9 @@ def _finish(
             for t in live.outputs
         ],
         "activation": activation,
-        "layers": list(dict.fromkeys(p.split("/call")[0] for p in scopes.values())),
+        "layers": layers,
+        "operators": footprint.list_operators(graph_def, layers),
+        "weight_count": footprint.count_weights(graph_def),
+        "activation_count": footprint.peak_activations(live.graph, live.inputs, live.outputs),
         "parameters": int(model.count_params()) if model is not None else None,
     }

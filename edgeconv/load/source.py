@@ -116,6 +116,9 @@ def load(request: LoadRequest, workshop: Workshop, folder: Path, progress: Progr
         labels=labels,
         layers=tuple(info["layers"]),
         provenance={**provenance, "parameters": info["parameters"]},
+        operators=tuple((layer, operator) for layer, operator in info["operators"]),
+        weight_count=info["weight_count"],
+        activation_count=info["activation_count"],
     )
 
 

@@ -45,6 +45,7 @@ def write_bundle(
     golden_inputs: Sequence[Array],
     versions: Mapping[str, str],
     force: bool = False,
+    device: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write a bundle aside and put it in its place whole.
 
@@ -61,6 +62,7 @@ def write_bundle(
             runtime that ships.
         versions: Package -> version, of the tools that made the artifacts.
         force: A bundle that is there is replaced, once the new one is complete.
+        device: What it was made for, as manifest.json has it; None for no device.
 
     Returns:
         ``destination``.
@@ -70,7 +72,7 @@ def write_bundle(
         HostFailure: The disk is full or read-only; nothing is left behind.
     """
     golden, tolerance = make_golden(artifacts, golden_inputs)
-    described = build_manifest(source, artifacts, recipe, tolerance, versions)
+    described = build_manifest(source, artifacts, recipe, tolerance, versions, device)
     manifest = json_bytes(described)
     parse_manifest(manifest)  # what the device would refuse must not ship
     files = {
@@ -81,7 +83,7 @@ def write_bundle(
         "verdict.json": json_bytes(verdict),
         "bench.json": json_bytes(bench),
         "report.html": report(described).encode(),
-        "README.md": build_card(source, artifacts, recipe, verdict).encode(),
+        "README.md": build_card(source, artifacts, recipe, verdict, device).encode(),
         **_model_files(artifacts),
     }
     if source.labels:

@@ -34,7 +34,11 @@ _ACTIVATIONS = {
 
 
 def build_card(
-    source: SourceModel, artifacts: Sequence[Artifact], recipe: Recipe, verdict: Mapping[str, Any]
+    source: SourceModel,
+    artifacts: Sequence[Artifact],
+    recipe: Recipe,
+    verdict: Mapping[str, Any],
+    device: Mapping[str, Any] | None = None,
 ) -> str:
     """The model card as Markdown.
 
@@ -43,12 +47,14 @@ def build_card(
         artifacts: The model files.
         recipe: How they were asked for.
         verdict: The content of verdict.json.
+        device: As manifest.json has it, or None.
     """
     parts = [
         f"# {source.name}, {recipe.precision}\n",
         f"A Keras model for {source.task}, converted by edgeconv"
         f" and compared with the original on {verdict.get('samples', 0)} items:"
         f" **{verdict.get('status', 'unknown')}**.\n",
+        _made_for(device),
         _how_to_run(artifacts),
         "## How close it is to the original\n",
         _accuracy(verdict),
@@ -61,7 +67,16 @@ def build_card(
         "`infer.py` is part of edgeconv, Apache-2.0. The model files are made from the weights of"
         f" {_origin(source)}; the licence of those weights applies to them.\n",
     ]
-    return "\n".join(parts)
+    return "\n".join(part for part in parts if part)
+
+
+def _made_for(device: Mapping[str, Any] | None) -> str:
+    if device is None:
+        return ""
+    return (
+        f"Made for {device['name']} ({device['title']}): {device['engine']} {device['version']},"
+        f" {device['threads']} thread(s).\n"
+    )
 
 
 def _how_to_run(artifacts: Sequence[Artifact]) -> str:

@@ -29,6 +29,7 @@ def build_manifest(
     recipe: Recipe,
     tolerance: Mapping[str, float],
     versions: Mapping[str, str],
+    device: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The content of manifest.json.
 
@@ -38,6 +39,7 @@ def build_manifest(
         recipe: How they were asked for.
         tolerance: Artifact file -> largest difference from golden.npz.
         versions: Of the tools that made them.
+        device: Name, engine and version of what they were made for, or None.
     """
     return {
         "schema_version": _SCHEMA_VERSION,
@@ -54,6 +56,7 @@ def build_manifest(
         "recipe": asdict(recipe),
         "provenance": _without_paths(source.provenance),
         "versions": dict(versions),
+        "device": dict(device) if device else None,
     }
 
 
