@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import tomli_w
 
@@ -18,7 +19,7 @@ from edgeconv.rows import Rows
 from edgeconv.types import Array, Dataset, Format, SourceModel
 from edgeconv.workshop import Workshop
 
-__all__ = ["Reference", "answer", "ask_bundle", "ask_keras", "from_provenance"]
+__all__ = ["Reference", "answer", "ask_bundle", "ask_keras", "from_provenance", "warm_up"]
 
 _BATCH = 8
 
@@ -38,6 +39,14 @@ class Reference:
     source: SourceModel
     dataset: Items
     answers: Mapping[Format, Sequence[Array | Rows]]
+
+
+def warm_up(state: dict[str, Any], progress: Progress) -> None:
+    """Import TensorFlow; called inside the workshop, where that takes seconds."""
+    import keras
+    import tensorflow
+
+    state["warm"] = (keras, tensorflow)
 
 
 def from_provenance(candidate: Candidate) -> LoadRequest:

@@ -11,24 +11,27 @@ import tempfile
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from edgeconv import data
+from edgeconv import data, load
 from edgeconv import verify as room
 from edgeconv.candidate import Candidate, read_candidate
 from edgeconv.data import DataRequest, Items
 from edgeconv.errors import EdgeconvError
+from edgeconv.explain import Explainer, looks_lost
 from edgeconv.load import LoadRequest
 from edgeconv.progress import Progress, Silent
 from edgeconv.reference import Reference, answer, ask_bundle, ask_keras, from_provenance
 from edgeconv.rows import Rows
-from edgeconv.types import Format, SourceModel, Verdict
+from edgeconv.types import Format, Verdict
 from edgeconv.verify import Disagreement, Given, Policy
 from edgeconv.workshop import Workshop
 
-__all__ = ["Verification", "VerifyRequest", "verify"]
+__all__ = ["Blame", "Verification", "VerifyRequest", "verify"]
+
+Blame = Literal["auto", "always", "never"]
 
 
 @dataclass(frozen=True)
@@ -41,15 +44,15 @@ class VerifyRequest:
             the zoo model that the bundle says it was made from.
         data: The items; its parity set is judged on.
         policy: What parity has to hold.
-        blame: When to look for the layer: only where an artifact doesn't pass,
-            always or never.
+        blame: When to look for the layer: only where an artifact's parity is lost
+            (by the estimate, where undecided), always or never.
     """
 
     candidate: Path
     against: LoadRequest | Path | None = None
     data: DataRequest = field(default_factory=DataRequest)
     policy: Policy = field(default_factory=Policy)
-    blame: Literal["auto", "always", "never"] = "auto"
+    blame: Blame = "auto"
 
 
 @dataclass(frozen=True)
@@ -94,12 +97,21 @@ def verify(request: VerifyRequest, progress: Progress | None = None) -> Verifica
     with tempfile.TemporaryDirectory(prefix="edgeconv-") as name, ExitStack() as stack:
         folder = Path(name)
         watch.stage(f"open {request.candidate.name}")
-        candidate = read_candidate(request.candidate, folder / "candidate")
         beside = stack.enter_context(ThreadPoolExecutor(1))
-        asked = _ask_reference(request, candidate, beside, stack, folder, watch)
+        # Closed before the thread is waited for, which ends whatever waits for it there.
+        workshop = _workshop(request, beside, stack, folder)
+        candidate = read_candidate(request.candidate, folder / "candidate")
+        against = request.against or from_provenance(candidate)
+        asked = _ask_reference(request, candidate, against, workshop, beside, folder, watch)
         rows, reference = _ask_candidate(request, candidate, asked, folder, watch)
         watch.stage("compare", len(reference.dataset))
-        verdict, differing = _judge(candidate, rows, reference, request.policy, watch)
+        given = _given(candidate, rows, reference)
+        differing: list[Disagreement] = []
+        verdict = room.judge_answers(
+            given, reference.dataset, reference.source, request.policy, watch, differing.append
+        )
+        explainer = Explainer(candidate, reference, workshop, folder, watch)
+        verdict = _explained(verdict, given, explainer, request.blame)
     return Verification(
         verdict=verdict,
         disagreements=tuple(differing),
@@ -110,22 +122,34 @@ def verify(request: VerifyRequest, progress: Progress | None = None) -> Verifica
     )
 
 
+def _workshop(
+    request: VerifyRequest, beside: ThreadPoolExecutor, stack: ExitStack, folder: Path
+) -> Workshop | None:
+    """TensorFlow's process, busy importing it while the candidate is opened."""
+    if isinstance(request.against, Path):
+        return None
+    if request.against is not None:
+        load.check(request.against)
+    workshop = stack.enter_context(Workshop(folder))
+    beside.submit(workshop.call, "edgeconv.reference:warm_up")
+    return workshop
+
+
 def _ask_reference(
     request: VerifyRequest,
     candidate: Candidate,
+    against: LoadRequest | Path,
+    workshop: Workshop | None,
     beside: ThreadPoolExecutor,
-    stack: ExitStack,
     folder: Path,
     watch: Progress,
 ) -> Future[Reference]:
     """Begin to ask the reference; TensorFlow works in its process meanwhile."""
-    against = request.against or from_provenance(candidate)
     quiet = _Quiet(watch)
     if isinstance(against, Path):
         formats: list[Format] = [artifact.format for artifact, _ in candidate.entries]
         return beside.submit(ask_bundle, against, request.data, formats, folder, quiet)
-    # Closed before the thread is waited for, which ends whatever waits for it there.
-    workshop = stack.enter_context(Workshop(folder))
+    assert workshop is not None
     return beside.submit(ask_keras, against, candidate, request.data, workshop, folder, quiet)
 
 
@@ -160,36 +184,30 @@ def _own_items(request: VerifyRequest, candidate: Candidate) -> Items | None:
         return None  # the reference meets the same data, and says what is wrong with it
 
 
-def _judge(
-    candidate: Candidate,
-    rows: Sequence[Sequence[Rows]],
-    reference: Reference,
-    policy: Policy,
-    watch: Progress,
-) -> tuple[Verdict, list[Disagreement]]:
-    differing: list[Disagreement] = []
-    given = [
+def _given(
+    candidate: Candidate, rows: Sequence[Sequence[Rows]], reference: Reference
+) -> list[Given]:
+    return [
         Given(artifact, stored, reference.answers[artifact.format], candidate.labels)
         for (artifact, _), stored in zip(candidate.entries, rows, strict=True)
     ]
-    dataset = reference.dataset
-    verdict = room.judge_answers(
-        given,
-        dataset,
-        reference.source,
-        policy,
-        watch,
-        ids=dataset.ids,
-        y=dataset.labels,
-        noun=_noun(dataset, reference.source),
-        on_disagreement=differing.append,
-    )
-    return verdict, differing
 
 
-def _noun(dataset: Items, source: SourceModel) -> str:
-    picture = source.preprocess.kind == "image" and not dataset.ids[0].startswith("array ")
-    return "pictures" if picture else "items"
+def _explained(
+    verdict: Verdict, given: Sequence[Given], explainer: Explainer, blame: Blame
+) -> Verdict:
+    """The verdict with the causes of what was lost."""
+    found = []
+    for each, entry in zip(verdict.artifacts, given, strict=True):
+        lost = looks_lost(each)
+        if lost:
+            explainer.watch.stage(f"look for the cause in {each.file}")
+            each = explainer.suspected(each, entry)
+        if blame == "always" or (lost and blame == "auto"):
+            explainer.watch.stage(f"blame the layers of {each.file}")
+            each = explainer.blamed(each, entry)
+        found.append(each)
+    return replace(verdict, artifacts=tuple(found))
 
 
 class _Notes:

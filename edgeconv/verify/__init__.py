@@ -9,11 +9,12 @@ from edgeconv.verify.encode import (
     verdict_to_json,
     verdict_to_text,
 )
-from edgeconv.verify.gate import Gate, exit_code, parse_max_drop
-from edgeconv.verify.judge import Disagreement, judge
+from edgeconv.verify.gate import Gate, acceptable, exit_code, holds, parse_max_drop
+from edgeconv.verify.judge import Disagreement, classifies_rows, judge
 from edgeconv.verify.naming import named
-from edgeconv.verify.policy import Policy
-from edgeconv.verify.stored import Given, judge_answers
+from edgeconv.verify.policy import OnInconclusive, Policy, Threshold, read_policy
+from edgeconv.verify.skew import suspect
+from edgeconv.verify.stored import Given, judge_answers, pairing_of
 from edgeconv.verify.structure import describe
 
 __all__ = [
@@ -22,17 +23,25 @@ __all__ = [
     "Gate",
     "Given",
     "MetricInfo",
+    "OnInconclusive",
     "Policy",
+    "Threshold",
+    "acceptable",
     "check",
     "check_conversion",
     "checkable",
+    "classifies_rows",
     "describe",
     "describe_metric",
     "exit_code",
+    "holds",
     "judge",
     "judge_answers",
     "named",
+    "pairing_of",
     "parse_max_drop",
+    "read_policy",
+    "suspect",
     "verdict_from_json",
     "verdict_from_text",
     "verdict_to_json",

@@ -19,7 +19,6 @@ from edgeconv.types import (
     ArtifactVerdict,
     Check,
     Interval,
-    MetricValue,
     Precision,
     Status,
     Task,
@@ -29,7 +28,16 @@ from edgeconv.verify.checks import check
 from edgeconv.verify.metrics import Measurement
 from edgeconv.verify.sentences import broken_sentence, equivalent_sentence
 
-__all__ = ["Gate", "Metric", "Outcome", "exit_code", "parse_max_drop", "status"]
+__all__ = [
+    "Gate",
+    "Metric",
+    "Outcome",
+    "acceptable",
+    "exit_code",
+    "holds",
+    "parse_max_drop",
+    "status",
+]
 
 Metric = Literal["top1", "agreement", "cosine", "relative_error"]
 
@@ -165,19 +173,30 @@ def exit_code(verdict: Verdict, on_inconclusive: Literal["estimate", "fail"]) ->
         on_inconclusive: ``estimate``: an undecided artifact counts by its
             estimate; ``fail``: it counts as lost.
     """
-    if all(_acceptable(artifact, on_inconclusive) for artifact in verdict.artifacts):
+    if all(acceptable(artifact, on_inconclusive) for artifact in verdict.artifacts):
         return 0
     return 1
 
 
-def _acceptable(artifact: ArtifactVerdict, on_inconclusive: str) -> bool:
+def acceptable(artifact: ArtifactVerdict, on_inconclusive: Literal["estimate", "fail"]) -> bool:
+    """Whether parity counts as kept; see ``exit_code``."""
     if artifact.status != "inconclusive":
         return artifact.status == "pass"
-    checks = artifact.checks or _sole_check(artifact)
-    undecided = [each for each in checks if each.status == "inconclusive"]
-    return on_inconclusive == "estimate" and all(
-        _inside(artifact.metrics.get(each.metric), each) for each in undecided
+    return all(
+        holds(artifact, each, on_inconclusive) for each in artifact.checks or _sole_check(artifact)
     )
+
+
+def holds(
+    artifact: ArtifactVerdict, held: Check, on_inconclusive: Literal["estimate", "fail"]
+) -> bool:
+    """Whether one check counts as kept: an undecided one by its estimate, or not at all."""
+    if held.status != "inconclusive":
+        return held.status == "pass"
+    value = artifact.metrics.get(held.metric)
+    if on_inconclusive == "fail" or not isinstance(value, Interval):
+        return False
+    return value.estimate <= held.limit if held.at_most else value.estimate >= held.limit
 
 
 def _sole_check(artifact: ArtifactVerdict) -> tuple[Check, ...]:
@@ -185,13 +204,6 @@ def _sole_check(artifact: ArtifactVerdict) -> tuple[Check, ...]:
     limit = math.nan if artifact.limit is None else artifact.limit
     drop = artifact.gated == "top1_drop"
     return (Check(artifact.gated, limit, drop, artifact.status, artifact.reason),)
-
-
-def _inside(value: MetricValue, held: Check) -> bool:
-    """Whether the estimate alone is inside the threshold."""
-    if not isinstance(value, Interval):
-        return False
-    return value.estimate <= held.limit if held.at_most else value.estimate >= held.limit
 
 
 #: What --max-drop may name: what 100% of it is, and the highest loss that makes sense.

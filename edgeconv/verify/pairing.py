@@ -11,7 +11,10 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from edgeconv.pictures import printable
+from edgeconv.types import Array
 
 __all__ = ["Pairing", "pair_classes"]
 
@@ -30,6 +33,12 @@ class Pairing:
 
     columns: tuple[int, ...] | None = None
     note: str = ""
+
+    def ordered(self, answers: Array) -> Array:
+        """``answers`` [N, ...] with the columns in the reference's order."""
+        if self.columns is None:
+            return answers
+        return np.asarray(answers.reshape(len(answers), -1)[:, list(self.columns)])
 
 
 def pair_classes(

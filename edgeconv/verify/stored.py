@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -14,7 +15,6 @@ from edgeconv.types import (
     Artifact,
     ArtifactVerdict,
     Batch,
-    Dataset,
     SourceModel,
     Verdict,
 )
@@ -22,7 +22,9 @@ from edgeconv.verify.judge import Disagreement, classifies_rows, judge, merged
 from edgeconv.verify.pairing import Pairing, pair_classes
 from edgeconv.verify.policy import Policy
 
-__all__ = ["Given", "judge_answers"]
+__all__ = ["Given", "judge_answers", "pairing_of"]
+
+_BATCH = 64
 
 Answers = Sequence[Array | Rows]
 
@@ -44,75 +46,92 @@ class Given:
     labels: tuple[str, ...] = ()
 
 
-class _Numbered:
-    """A dataset whose items are not loaded: each batch's ``x`` is its row numbers."""
+class Items(Protocol):
+    """What is needed of a ``data.Items``, which another room makes."""
 
-    def __init__(self, dataset: Dataset, ids: Sequence[str], y: Array | None) -> None:
-        self.name, self.fingerprint = dataset.name, ""
-        self.labelled = y is not None
-        self._ids, self._y = ids, y
+    @property
+    def name(self) -> str: ...
+    @property
+    def labelled(self) -> bool: ...
+    @property
+    def labels(self) -> Array | None: ...
+    @property
+    def ids(self) -> tuple[str, ...]: ...
+    def __len__(self) -> int: ...
+    def batches(self, size: int) -> Iterator[Batch]:
+        """See ``types.Dataset``."""
+
+
+class _Answered:
+    """The dataset again, its pictures unopened: their answers are known already.
+
+    Arrays are passed on, for an autoencoder is also held against its input.
+    """
+
+    def __init__(self, dataset: Items, arrays: bool) -> None:
+        self.name, self.fingerprint, self.labelled = dataset.name, "", dataset.labelled
+        self._dataset, self._arrays = dataset, arrays
 
     def __len__(self) -> int:
-        return len(self._ids)
+        return len(self._dataset)
 
     def batches(self, size: int) -> Iterator[Batch]:
-        """Row numbers int64 [N], labels and names."""
+        """Labels and names, and inputs where they are arrays."""
+        if self._arrays:
+            yield from self._dataset.batches(size)
+            return
+        ids, labels = self._dataset.ids, self._dataset.labels
         for start in range(0, len(self), size):
             stop = min(start + size, len(self))
-            y = None if self._y is None else self._y[start:stop]
-            yield Batch((np.arange(start, stop),), y, tuple(self._ids[start:stop]))
+            y = None if labels is None else labels[start:stop]
+            yield Batch((), y, tuple(ids[start:stop]))
 
 
 def judge_answers(
     given: Sequence[Given],
-    dataset: Dataset,
+    dataset: Items,
     source: SourceModel,
     policy: Policy,
     progress: Progress,
-    *,
-    ids: Sequence[str],
-    y: Array | None,
-    noun: str,
     on_disagreement: Callable[[Disagreement], None] | None = None,
 ) -> Verdict:
     """Compare stored answers with the reference's.
 
     Args:
         given: An entry an artifact; each has its own reference.
-        dataset: Names the items.
+        dataset: The items, as the reference takes them.
         source: The reference: what its outputs mean, and its labels.
         policy: What parity has to hold.
         progress: Advances by items; receives what a person should know.
-        ids: Names of the items.
-        y: int64 [N] class indices of the reference, or None.
-        noun: What the items are called, in the plural.
         on_disagreement: Called for every item with two different answers.
 
     Returns:
         A verdict for each artifact. Where outputs can't be compared, because
         their number differs, that is a failed one, not an error.
     """
-    numbered = _Numbered(dataset, ids, y)
+    arrays = source.preprocess.kind == "array"
+    answered = _Answered(dataset, arrays)
+    picture = not arrays and not dataset.ids[0].startswith("array ")
     verdicts: list[ArtifactVerdict] = []
     words = ""
     for entry in given:
-        pairing = _pairing(entry, source)
+        pairing = pairing_of(entry, source)
         if pairing.note:
             progress.note(pairing.note)
         if reason := _incomparable(entry, pairing):
             verdicts.append(_failed(entry.artifact, reason))
             continue
         verdict = judge(
-            [(entry.artifact, _Replay(entry.answers, pairing))],
+            [(entry.artifact, _Replay(entry.answers, pairing, _BATCH))],
             entry.reference,
-            numbered,
+            answered,
             source.task,
             source.activation,
             policy,
             progress,
-            batch_size=64,
+            batch_size=_BATCH,
             on_disagreement=on_disagreement,
-            noun=noun,
+            noun="pictures" if picture else "items",
         )
         words = verdict.gate
         verdicts += verdict.artifacts
@@ -120,21 +139,20 @@ def judge_answers(
 
 
 class _Replay:
-    """Runs an artifact by reading what it answered."""
+    """Stands in for an artifact by reading out what it answered, batch by batch."""
 
-    def __init__(self, answers: Answers, pairing: Pairing) -> None:
-        self._answers = answers
-        self._columns = None if pairing.columns is None else list(pairing.columns)
+    def __init__(self, answers: Answers, pairing: Pairing, size: int) -> None:
+        self._answers, self._pairing, self._size = answers, pairing, size
+        self._next = 0
 
-    def __call__(self, numbers: Array) -> tuple[Array, ...]:
-        start, stop = int(numbers[0]), int(numbers[-1]) + 1
-        first, *others = [np.asarray(rows[start:stop]) for rows in self._answers]
-        if self._columns is not None:
-            first = first.reshape(len(first), -1)[:, self._columns]
-        return (first, *others)
+    def __call__(self, *x: Array) -> tuple[Array, ...]:
+        start, self._next = self._next, self._next + self._size
+        first, *others = [np.asarray(rows[start : self._next]) for rows in self._answers]
+        return (self._pairing.ordered(first), *others)
 
 
-def _pairing(entry: Given, source: SourceModel) -> Pairing:
+def pairing_of(entry: Given, source: SourceModel) -> Pairing:
+    """Which column of the artifact's first output is which class of the reference."""
     if not classifies_rows(source.task, entry.reference[0]):
         return Pairing()
     if _units(entry.reference[0]) != len(source.labels):
