@@ -1,44 +1,23 @@
-"""Figures as inline SVG, in percent of the width so that text keeps its size.
+"""Each artifact's interval against the margin, lost ground shaded.
 
-interval_figure    each artifact's interval against the margin
-latency_figure     a bar an artifact, the float model's beside it
+model.tflite  -0.4 points (-3.6 to 2.7)      margin 1.0
+     |------======o==========------|............:
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from edgeconv.report.figures.scale import Scale, svg, upright
 from edgeconv.report.text import escape, plain
 from edgeconv.types import ArtifactVerdict, Interval
 
-__all__ = ["Bar", "interval_figure", "latency_figure"]
+__all__ = ["interval_figure"]
 
-_ROW_PX = 58
+_ROW_PX = 62
 _TOP_PX = 26
 _AXIS_PX = 30
-_LABEL_PX = 22
-
-
-@dataclass(frozen=True)
-class Scale:
-    """From values to percent of the width."""
-
-    low: float
-    high: float
-
-    def at(self, value: float) -> str:
-        share = (value - self.low) / (self.high - self.low)
-        return f"{100.0 * min(1.0, max(0.0, share)):.2f}%"
-
-    def ticks(self) -> list[float]:
-        """Round numbers, at most seven."""
-        rough = (self.high - self.low) / 6
-        unit = 10.0 ** math.floor(math.log10(rough))
-        step = next(unit * k for k in (1, 2, 5, 10) if unit * k >= rough)
-        first = math.ceil(self.low / step)
-        return [k * step for k in range(first, math.floor(self.high / step) + 1)]
+_LABEL_PX = 24
 
 
 def interval_figure(artifacts: Sequence[ArtifactVerdict]) -> str:
@@ -60,7 +39,7 @@ def interval_figure(artifacts: Sequence[ArtifactVerdict]) -> str:
         parts += _ground(scale, limit, drop, top + _LABEL_PX, top + _ROW_PX - 4)
         parts += _interval_row(artifact, value, scale, drop, top)
     spoken = "; ".join(f"{a.file}: {a.reason}" for a, _, _ in rows)
-    return _svg(parts, height + _AXIS_PX, spoken)
+    return svg(parts, height + _AXIS_PX, spoken)
 
 
 def _scale(values: Sequence[Interval], limit: float, drop: bool) -> Scale:
@@ -75,7 +54,7 @@ def _scale(values: Sequence[Interval], limit: float, drop: bool) -> Scale:
 def _margin_name(scale: Scale, limit: float, drop: bool) -> str:
     name = f"margin {float(limit)}" + (" points" if drop else "%")
     # The name stands on the side with room for it.
-    right = (limit - scale.low) / (scale.high - scale.low) > 0.6
+    right = scale.share(limit) > 0.6
     anchor = 'text-anchor="end" dx="-6"' if right else 'dx="6"'
     return f'<text class="limit-name" x="{scale.at(limit)}" y="13" {anchor}>{escape(name)}</text>'
 
@@ -83,18 +62,14 @@ def _margin_name(scale: Scale, limit: float, drop: bool) -> str:
 def _ground(scale: Scale, limit: float, drop: bool, top: int, bottom: int) -> list[str]:
     """What lies behind one row's interval: the lost side, zero, the margin."""
     start, width = (limit, scale.high - limit) if drop else (scale.low, limit - scale.low)
-    share = 100.0 * width / (scale.high - scale.low)
+    share = 100.0 * width / ((scale.high - scale.low) or 1.0)
     parts = [
         f'<rect class="lost" x="{scale.at(start)}" y="{top}" '
         f'width="{share:.2f}%" height="{bottom - top}"/>'
     ]
     if drop:
-        parts.append(_upright("zero", scale.at(0.0), top, bottom))
-    return [*parts, _upright("limit", scale.at(limit), top, bottom)]
-
-
-def _upright(kind: str, x: str, top: int, bottom: int) -> str:
-    return f'<line class="{kind}" x1="{x}" x2="{x}" y1="{top}" y2="{bottom}"/>'
+        parts.append(upright("zero", scale.at(0.0), top, bottom))
+    return [*parts, upright("limit", scale.at(limit), top, bottom)]
 
 
 def _axis(scale: Scale, top: int) -> list[str]:
@@ -102,7 +77,7 @@ def _axis(scale: Scale, top: int) -> list[str]:
     for tick in scale.ticks():
         x = scale.at(tick)
         text = f"{tick:g}".replace("-", "−")
-        parts.append(_upright("grid", x, top, top + 5))
+        parts.append(upright("grid", x, top, top + 5))
         parts.append(f'<text x="{x}" y="{top + 20}" text-anchor="middle">{text}</text>')
     return parts
 
@@ -125,42 +100,3 @@ def _interval_row(
         f'<circle class="dot" cx="{scale.at(value.estimate)}" cy="{y}" r="6"/>',
         "</g>",
     ]
-
-
-@dataclass(frozen=True)
-class Bar:
-    """One bar of the latency figure.
-
-    Attributes:
-        name: What stands above it.
-        ms: Its length.
-        floating: Whether it is the float model, drawn paler.
-    """
-
-    name: str
-    ms: float
-    floating: bool = False
-
-
-def latency_figure(bars: Sequence[Bar]) -> str:
-    """Bars from 0 ms, all on one scale; empty where nothing was timed."""
-    longest = max((bar.ms for bar in bars), default=0.0)
-    if longest <= 0.0:
-        return ""
-    parts = []
-    for i, bar in enumerate(bars):
-        y = i * 40
-        kind = "bar float" if bar.floating else "bar"
-        parts += [
-            f'<text x="0" y="{y + 13}"><tspan class="name">{escape(bar.name)}</tspan> '
-            f"<tspan>{bar.ms:.1f} ms</tspan></text>",
-            f'<rect class="{kind}" x="0" y="{y + _LABEL_PX - 2}" height="9" rx="2" '
-            f'width="{100.0 * bar.ms / longest:.2f}%"/>',
-        ]
-    spoken = "; ".join(f"{bar.name}: {bar.ms:.1f} ms" for bar in bars)
-    return _svg(parts, 40 * len(bars), spoken)
-
-
-def _svg(parts: Sequence[str], height: int, spoken: str) -> str:
-    body = "\n".join(parts)
-    return f'<svg role="img" height="{height}" aria-label="{escape(spoken)}">\n{body}\n</svg>'
