@@ -9,6 +9,7 @@ from edgeconv.data.overlap import refuse_overlap
 from edgeconv.data.reader import open_dataset
 from edgeconv.data.scale import with_input_scale
 from edgeconv.data.splits import split
+from edgeconv.data.thumbnails import thumbnails
 
 __all__ = [
     "DataRequest",
@@ -21,5 +22,6 @@ __all__ = [
     "read_manifest",
     "refuse_overlap",
     "split",
+    "thumbnails",
     "with_input_scale",
 ]

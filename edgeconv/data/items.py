@@ -26,6 +26,7 @@ class Source(Protocol):
     Attributes:
         ids: A name for each item, safe to print.
         labels: int64 [N] class indices, or None.
+        preprocess: How they become inputs.
     """
 
     @property
@@ -34,6 +35,10 @@ class Source(Protocol):
 
     @property
     def labels(self) -> Array | None:
+        """See above."""
+
+    @property
+    def preprocess(self) -> Preprocess:
         """See above."""
 
     def hashes(self, indices: Sequence[int]) -> tuple[str, ...]:
