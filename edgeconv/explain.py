@@ -74,11 +74,12 @@ class Explainer:
 
     def blamed(self, verdict: ArtifactVerdict, given: verify.Given) -> ArtifactVerdict:
         """The verdict with its layers, worst first; as it was where they can't be told."""
-        if self.workshop is None:
+        blame = getattr(verify, "blame", None)
+        if self.workshop is None or not callable(blame):
             return verdict
         try:
             graph = self._lowered(given.artifact.format)
-            layers = verify.blame(given.artifact, graph, self._few())
+            layers = blame(given.artifact, graph, self._few())
         except EdgeconvError as error:
             self.watch.note(f"no layer could be blamed: {error.message}")
             return verdict
