@@ -10,6 +10,7 @@ from typing import Protocol
 
 from edgeconv.progress import Progress
 from edgeconv.runtime.engines import Model
+from edgeconv.targets.anatomy import Anatomy
 from edgeconv.types import (
     Artifact,
     Dataset,
@@ -60,3 +61,6 @@ class Target(Protocol):
 
     def open(self, artifact: Artifact) -> Runner:
         """The same engine that the device has, on the file's bytes."""
+
+    def anatomy(self, content: bytes) -> Anatomy:
+        """The inside of any file of this format, edgeconv's own or another's."""

@@ -1,5 +1,6 @@
 """Verify: paired metrics, their intervals, and the gate."""
 
+from edgeconv.verify.blame import blame
 from edgeconv.verify.catalogue import METRICS, MetricInfo, describe_metric
 from edgeconv.verify.checks import check, checkable
 from edgeconv.verify.conversion import check_conversion
@@ -27,6 +28,7 @@ __all__ = [
     "Policy",
     "Threshold",
     "acceptable",
+    "blame",
     "check",
     "check_conversion",
     "checkable",

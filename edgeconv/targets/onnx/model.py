@@ -18,6 +18,7 @@ __all__ = [
     "constants",
     "copy",
     "drop_unused_constants",
+    "dtype_name",
     "element_types",
     "fresh_name",
     "infer_shapes",
@@ -26,6 +27,7 @@ __all__ = [
     "replace_constants",
     "replace_nodes",
     "set_constant",
+    "shell",
     "sort_constants",
     "sort_nodes",
     "specs",
@@ -42,7 +44,18 @@ Tensor: TypeAlias = Any
 #: Protocol Buffers hold no message beyond 2 GiB; such weights need files beside the model.
 _LARGEST_BYTES: Final = 2**31 - 1
 
-_DTYPES: Final = {1: "float32", 10: "float16", 3: "int8", 2: "uint8", 6: "int32", 7: "int64"}
+_DTYPES: Final = {
+    1: "float32",
+    2: "uint8",
+    3: "int8",
+    4: "uint16",
+    5: "int16",
+    6: "int32",
+    7: "int64",
+    9: "bool",
+    10: "float16",
+    11: "float64",
+}
 
 
 def read(path: Path) -> Model:
@@ -89,6 +102,16 @@ def copy(model: Model) -> Model:
     clone = type(model)()
     clone.CopyFrom(model)
     return clone
+
+
+def shell(model: Model) -> Model:
+    """A model without nodes, of the same operator sets."""
+    made = type(model)()
+    made.ir_version = model.ir_version
+    made.opset_import.extend(model.opset_import)
+    made.functions.extend(model.functions)
+    made.graph.name = model.graph.name
+    return made
 
 
 def constants(model: Model) -> dict[str, Tensor]:
@@ -191,7 +214,12 @@ def specs(model: Model) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]
 def _spec(value: Any) -> TensorSpec:
     kind = value.type.tensor_type
     shape = tuple(d.dim_value if d.HasField("dim_value") else None for d in kind.shape.dim)
-    return TensorSpec(value.name, shape, _DTYPES.get(kind.elem_type, f"onnx-{kind.elem_type}"))
+    return TensorSpec(value.name, shape, dtype_name(kind.elem_type))
+
+
+def dtype_name(element_type: int) -> str:
+    """NumPy's name of an ONNX element type, such as ``float32``."""
+    return _DTYPES.get(element_type, f"onnx-{element_type}")
 
 
 def infer_shapes(model: Model) -> Model:

@@ -7,8 +7,10 @@ from typing import Final
 
 from edgeconv.progress import Progress
 from edgeconv.runtime.engines import open_model
+from edgeconv.targets.anatomy import Anatomy
 from edgeconv.targets.base import Runner, Target
 from edgeconv.targets.onnx import graph as graphs
+from edgeconv.targets.onnx.anatomy import OnnxAnatomy
 from edgeconv.targets.onnx.lower import lower_source
 from edgeconv.targets.onnx.observe import observe
 from edgeconv.targets.onnx.quantize import PRECISIONS, quantize
@@ -67,6 +69,10 @@ class OnnxTarget:
         return open_model(
             artifact.path.read_bytes(), "onnx", artifact.inputs, artifact.outputs, "onnxruntime"
         )
+
+    def anatomy(self, content: bytes) -> Anatomy:
+        """See ``Target.anatomy``."""
+        return OnnxAnatomy(content)
 
 
 ONNX: Final[Target] = OnnxTarget()

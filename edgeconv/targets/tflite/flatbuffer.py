@@ -26,6 +26,7 @@ __all__ = [
     "read",
     "rename_outputs",
     "specs",
+    "to_bytes",
     "unused_name",
     "write",
     "write_bytes",
@@ -54,7 +55,12 @@ def parse(content: bytes | bytearray) -> ModelT:
 
 
 def write(model: ModelT, path: Path) -> None:
-    """Write ``model`` with its constants inside the flatbuffer, 16-byte aligned.
+    """Write ``model`` to ``path``, as ``to_bytes`` makes it."""
+    write_bytes(to_bytes(model), path)
+
+
+def to_bytes(model: ModelT) -> bytes | bytearray:
+    """``model`` with its constants inside the flatbuffer, 16-byte aligned.
 
     ai-edge-quantizer appends them behind it, which older runtimes can't read.
 
@@ -76,7 +82,8 @@ def write(model: ModelT, path: Path) -> None:
         ) from error
     finally:
         model.buffers = buffers
-    write_bytes(builder.Output(), path)
+    content: bytes | bytearray = builder.Output()
+    return content
 
 
 def write_bytes(content: bytes | bytearray, path: Path) -> None:

@@ -7,8 +7,10 @@ from typing import Final
 
 from edgeconv.progress import Progress
 from edgeconv.runtime.engines import open_model
+from edgeconv.targets.anatomy import Anatomy
 from edgeconv.targets.base import Runner, Target
 from edgeconv.targets.tflite import graph as graphs
+from edgeconv.targets.tflite.anatomy import TfliteAnatomy
 from edgeconv.targets.tflite.lower import lower_source
 from edgeconv.targets.tflite.observe import observe
 from edgeconv.targets.tflite.quantize import quantize
@@ -67,6 +69,10 @@ class TfliteTarget:
         return open_model(
             artifact.path.read_bytes(), "tflite", artifact.inputs, artifact.outputs, "litert"
         )
+
+    def anatomy(self, content: bytes) -> Anatomy:
+        """See ``Target.anatomy``."""
+        return TfliteAnatomy(content)
 
 
 TFLITE: Final[Target] = TfliteTarget()

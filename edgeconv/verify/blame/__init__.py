@@ -1,0 +1,5 @@
+"""Blame."""
+
+from edgeconv.verify.blame.layers import blame
+
+__all__ = ["blame"]

@@ -1,0 +1,110 @@
+"""Blame: which layer of a candidate is at fault, by how much, and why.
+
+1. match     tensors of the float graph with those of the candidate
+2. look      at both, whole and unit by unit, item by item
+3. share     how much of each unit's own error arrives at the outputs
+4. explain   weights, ranges and clipping behind the worst
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from edgeconv.errors import UsageError
+from edgeconv.progress import Progress, Silent
+from edgeconv.targets import TARGETS
+from edgeconv.targets.anatomy import Anatomy
+from edgeconv.types import Array, Artifact, FloatGraph
+from edgeconv.verify.blame.gauge import Gauge, decibels
+from edgeconv.verify.blame.matching import Pair, carries_values, match, match_inputs
+from edgeconv.verify.blame.runs import Viewer, chunks
+from edgeconv.verify.blame.units import Unit, units
+
+__all__ = ["blame"]
+
+#: Items that are looked at; the sums hardly change with more.
+_MOST_ITEMS: Final = 8
+
+
+def blame(
+    artifact: Artifact,
+    graph: FloatGraph,
+    x: Sequence[Array],
+    progress: Progress | None = None,
+) -> tuple[Mapping[str, Any], ...]:
+    """Compare a file with its float model layer by layer.
+
+    Args:
+        artifact: Any file of the model in the format of ``graph``; edgeconv's own or
+            another converter's.
+        graph: The model lowered to that format.
+        x: One float32 array [N, ...] an input, preprocessed; the first 8 items are used.
+        progress: Advanced an item at a time.
+
+    Returns:
+        One mapping a layer, the worst first; see the package's docstring for its keys.
+
+    Raises:
+        UsageError: There is no item.
+        Unsupported: The file has other inputs, or its engine can't run parts of it.
+    """
+    watch = progress or Silent()
+    items = _items(x)
+    target = TARGETS[graph.format]
+    reference = target.anatomy(graph.path.read_bytes())
+    candidate = target.anatomy(artifact.path.read_bytes())
+    inputs = match_inputs(reference, candidate)
+    expected, found = _first_look(reference, candidate, inputs, items[0])
+    pairs = match(reference, candidate, inputs, expected, found)
+    sizes = {name: value.size for name, value in expected.items()}
+    del expected, found
+    found_units = units(reference, candidate, pairs, target.layers(graph))
+    gauges = [_gauge(candidate, unit) for unit in found_units]
+    for chunk in chunks(found_units, sizes):
+        view = Viewer(reference, candidate, inputs, pairs, chunk)
+        for item in items:
+            for unit, look in view(item):
+                gauges[unit.order].add(look)
+            watch.advance()
+    return tuple(
+        {
+            "name": unit.name,
+            "op": unit.op,
+            "sqnr_db": decibels(gauge.signal, gauge.noise),
+            "local_sqnr_db": decibels(gauge.local_signal, gauge.local_noise),
+            "order": unit.order,
+        }
+        for unit, gauge in zip(found_units, gauges, strict=True)
+    )
+
+
+def _items(x: Sequence[Array]) -> list[tuple[Array, ...]]:
+    count = min((len(array) for array in x), default=0)
+    if count == 0:
+        raise UsageError("There is no item to compare layers on.", "Give at least one.")
+    return [
+        tuple(np.ascontiguousarray(array[i : i + 1], np.float32) for array in x)
+        for i in range(min(count, _MOST_ITEMS))
+    ]
+
+
+def _first_look(
+    reference: Anatomy, candidate: Anatomy, inputs: Sequence[Pair], item: Sequence[Array]
+) -> tuple[Mapping[str, Array], Mapping[str, Array]]:
+    """Every real-valued tensor of both files for one item."""
+    feeds = dict(zip(reference.inputs, item, strict=True))
+    raw = {p.candidate: candidate.tensors[p.candidate].stored(feeds[p.reference]) for p in inputs}
+    names = [n for n, tensor in reference.tensors.items() if tensor.dtype == "float32"]
+    others = [n for n, tensor in candidate.tensors.items() if carries_values(tensor)]
+    expected = reference.session(names)(feeds)
+    found = candidate.session(others)(raw)
+    return expected, {name: candidate.tensors[name].real(v) for name, v in found.items()}
+
+
+def _gauge(candidate: Anatomy, unit: Unit) -> Gauge:
+    tensor = candidate.tensors[unit.pair.candidate]
+    products = unit.expected is not None and unit.expected.op == "MatMul"
+    return Gauge(tensor.representable, -1 if products else tensor.channel_axis)

@@ -1,0 +1,104 @@
+"""Matching: which tensor of the candidate is which tensor of the reference.
+
+Files of edgeconv keep the names that the float graph has. In a stranger's file
+names tell little (``StatefulPartitionedCall/model/...;...``), so tensors are aligned
+as two sequences of the same computation: in order, of the same size, with values
+that go up and down together. A tensor that one side fused away stays unmatched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from edgeconv.errors import Unsupported
+from edgeconv.targets.anatomy import Anatomy, Tensor
+from edgeconv.types import Array
+from edgeconv.verify.blame.align import align
+
+__all__ = ["Pair", "carries_values", "match", "match_inputs"]
+
+#: Of the reference's tensors; a file that has fewer under their names is a stranger's.
+_ENOUGH_NAMES: Final = 0.4
+#: Operators that write the number that they read, in another form.
+_FORMS: Final = frozenset({"QUANTIZE", "QuantizeLinear", "Cast", "Identity", "CAST"})
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A tensor of the reference and the one that stands for it in the candidate."""
+
+    reference: str
+    candidate: str
+
+
+def match_inputs(reference: Anatomy, candidate: Anatomy) -> list[Pair]:
+    """The inputs, by name, else in their order.
+
+    Raises:
+        Unsupported: The candidate has other inputs.
+    """
+    if len(reference.inputs) != len(candidate.inputs):
+        raise Unsupported(
+            f"The file takes {len(candidate.inputs)} inputs, the model {len(reference.inputs)}.",
+            "Blame by layers needs a file of the same model.",
+        )
+    if set(reference.inputs) == set(candidate.inputs):
+        return [Pair(name, name) for name in reference.inputs]
+    return [Pair(*names) for names in zip(reference.inputs, candidate.inputs, strict=True)]
+
+
+def carries_values(tensor: Tensor) -> bool:
+    """Whether it holds real numbers, and not counts, shapes or truths."""
+    return tensor.scale is not None or tensor.dtype in ("float32", "float16")
+
+
+def match(
+    reference: Anatomy,
+    candidate: Anatomy,
+    inputs: Sequence[Pair],
+    expected: Mapping[str, Array],
+    found: Mapping[str, Array],
+) -> list[Pair]:
+    """Pairs in the order in which the reference computes them, inputs first.
+
+    Args:
+        reference: The float graph.
+        candidate: The artifact.
+        inputs: Their pairs.
+        expected: Values of the reference's tensors for one item.
+        found: Real values of the candidate's tensors for the same item.
+    """
+    pairs = list(inputs)
+    names = [name for step in reference.steps for name in step.outputs if name in expected]
+    same = [n for n in names if n in found and expected[n].size == found[n].size]
+    if len(same) >= _ENOUGH_NAMES * len(names):
+        pairs += [Pair(name, name) for name in same]
+    else:
+        taken = {pair.candidate for pair in inputs}
+        others = _one_form_each(candidate, found, taken)
+        pairs += [Pair(*names) for names in align(reference, candidate, expected, found, others)]
+    return [Pair(p.reference, _last_form(candidate, p.candidate)) for p in pairs]
+
+
+def _one_form_each(candidate: Anatomy, found: Mapping[str, Array], taken: set[str]) -> list[str]:
+    """The candidate's computed tensors in order, each number in its first form alone."""
+    return [
+        name
+        for step in candidate.steps
+        for name in step.outputs
+        if name in found and name not in taken and step.op not in _FORMS
+    ]
+
+
+def _last_form(anatomy: Anatomy, name: str) -> str:
+    """Behind quantization, where nobody reads the number before it."""
+    while name not in anatomy.outputs:
+        readers = [step for step in anatomy.steps if name in step.inputs]
+        if not readers or any(step.op not in _FORMS for step in readers):
+            return name
+        if not carries_values(anatomy.tensors[readers[0].outputs[0]]):
+            return name
+        name = readers[0].outputs[0]
+    return name
