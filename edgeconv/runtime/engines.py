@@ -21,7 +21,7 @@ from edgeconv.errors import MissingDependency, RefusedInput, Unsupported, UsageE
 from edgeconv.runtime.affine import dequantize, quantize
 from edgeconv.runtime.matching import first_line
 from edgeconv.runtime.onnx_file import OnnxFile
-from edgeconv.runtime.providers import DEVICES
+from edgeconv.runtime.providers import DEVICES, Place
 from edgeconv.runtime.quiet import quiet_stderr
 from edgeconv.runtime.tflite_file import TfliteFile
 from edgeconv.types import Array, TensorSpec
@@ -161,6 +161,7 @@ def open_model(
     threads: int = 1,
     device: Optional[str] = None,
     allow_fallback: bool = False,
+    half: bool = False,
 ) -> Model:
     """Open a model file's bytes with an engine that is installed.
 
@@ -174,6 +175,7 @@ def open_model(
         threads: Of one inference.
         device: A key of ``DEVICES``; None is the CPU.
         allow_fallback: Take the CPU where the device can't; the model's note then says so.
+        half: The file holds float16, which TensorRT wants to be told.
 
     Raises:
         UsageError: No such engine or device.
@@ -185,9 +187,8 @@ def open_model(
         raise UsageError(f"There is no device {device!r}.", f"Choose one of: {', '.join(DEVICES)}.")
     name, library = _engine_for(format, engine)
     opener = TfliteFile if format == "tflite" else OnnxFile
-    file = opener(
-        data, library, tuple(inputs), tuple(outputs), threads, device or "cpu", allow_fallback
-    )
+    place = Place(threads, device or "cpu", allow_fallback, half)
+    file = opener(data, library, tuple(inputs), tuple(outputs), place)
     return Model(name, library, file)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from edgeconv.errors import Unsupported, UsageError
 from edgeconv.runtime.matching import first_line, in_batches, match_tensors
-from edgeconv.runtime.providers import start_session
+from edgeconv.runtime.providers import Place, start_session
 from edgeconv.types import Array, TensorSpec
 
 __all__ = ["OnnxFile"]
@@ -34,9 +34,7 @@ class OnnxFile:
         library: The module ``onnxruntime``.
         inputs: Expected specs, or () for the file's own.
         outputs: Likewise.
-        threads: Of one inference.
-        device: A key of ``DEVICES``.
-        allow_fallback: Take the CPU where the device can't; ``note`` then says so.
+        place: Where it is to run.
 
     Attributes:
         device: Where it runs: ``cpu``, ``cuda`` or ``tensorrt``.
@@ -54,13 +52,9 @@ class OnnxFile:
         library: Any,
         inputs: tuple[TensorSpec, ...],
         outputs: tuple[TensorSpec, ...],
-        threads: int,
-        device: str = "cpu",
-        allow_fallback: bool = False,
+        place: Place,
     ) -> None:
-        self._session, self.device, self.note = start_session(
-            library, data, threads, device, allow_fallback
-        )
+        self._session, self.device, self.note = start_session(library, data, place)
         slots = [_spec_of_node(node) for node in self._session.get_inputs()]
         order, self.inputs = match_tensors(slots, inputs, "input")
         self._input_names = [slots[i].name for i in order]

@@ -153,6 +153,7 @@ def open_artifact(
         threads,
         device,
         allow_fallback,
+        half=artifact.precision == "fp16",
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from edgeconv.errors import MissingDependency, RefusedInput, Unsupported, UsageError
 from edgeconv.runtime.matching import first_line, in_batches, match_tensors
+from edgeconv.runtime.providers import Place
 from edgeconv.runtime.quiet import quiet_stderr
 from edgeconv.types import Array, TensorSpec
 
@@ -23,9 +24,7 @@ class TfliteFile:
         library: The module that has ``Interpreter``.
         inputs: Expected specs, or () for the file's own.
         outputs: Likewise.
-        threads: Of one inference.
-        device: ``cpu``; these engines know no other.
-        allow_fallback: Take the CPU where another device was asked for; ``note`` then says so.
+        place: Where it is to run; these engines know only the CPU.
 
     Attributes:
         device: ``cpu``.
@@ -42,19 +41,17 @@ class TfliteFile:
         library: Any,
         inputs: tuple[TensorSpec, ...],
         outputs: tuple[TensorSpec, ...],
-        threads: int,
-        device: str = "cpu",
-        allow_fallback: bool = False,
+        place: Place,
     ) -> None:
         self.device = "cpu"
         self.note = ""
-        if device != "cpu":
-            self.note = f"TFLite files run on the CPU, not on {device}."
-            if not allow_fallback:
+        if place.device != "cpu":
+            self.note = f"TFLite files run on the CPU, not on {place.device}."
+            if not place.allow_fallback:
                 raise Unsupported(
                     self.note, "Open the bundle's ONNX file: --engine onnxruntime, or no --engine."
                 )
-        self._interpreter = _allocated(data, library, threads)
+        self._interpreter = _allocated(data, library, place.threads)
         self._lock = threading.Lock()
         slots = self._interpreter.get_input_details()
         order, self.inputs = match_tensors([_spec_of(d) for d in slots], inputs, "input")
