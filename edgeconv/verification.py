@@ -170,7 +170,8 @@ def _ask_candidate(
     watch.stage("ask the candidate", len(items))
     runners = [model for _, model in candidate.entries]
     rows = answer(runners, items, folder, "candidate", _Watchful(watch, asked))
-    watch.stage("ask the reference")
+    if not asked.done():
+        watch.stage("wait for the reference")
     return rows, asked.result()
 
 

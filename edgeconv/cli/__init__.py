@@ -22,6 +22,7 @@ __all__ = ["COMMANDS", "main"]
 #: Command -> what it does. Its module is ``edgeconv.cli.NAME``, imported when it is asked for.
 COMMANDS = {
     "export": "convert, quantize, verify and pack a Keras model",
+    "verify": "hold a bundle or a model file against its original, as a gate",
     "run": "classify pictures with a bundle, without TensorFlow",
     "inspect": "show what is in a bundle or a model file",
     "devices": "list the device profiles, or show one with its sources",

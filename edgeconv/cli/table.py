@@ -1,17 +1,18 @@
-"""The table at the end of an export."""
+"""The table at the end of an export or a verification."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from edgeconv.types import ArtifactVerdict, Interval
+from edgeconv.pictures import printable
+from edgeconv.types import ArtifactVerdict, Interval, Verdict
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from edgeconv.pipeline import Export
 
-__all__ = ["export_table", "size_text"]
+__all__ = ["export_table", "size_text", "verdict_table"]
 
 _COLORS = {"pass": "green", "fail": "red", "inconclusive": "yellow"}
 #: Columns that hold any table.
@@ -25,27 +26,49 @@ def export_table(result: Export, width: int) -> Table:
         result: Of the export.
         width: Columns of the terminal.
     """
+    timings = {row["file"]: row for row in result.bench["artifacts"]}
+    files = [artifact.file for artifact in result.verdict.artifacts]
+    sizes = [size_text((result.bundle / file).stat().st_size) for file in files]
+    rows = _rows(result.verdict)
+    rows = _with_column(rows, 1, ["size", *sizes])
+    latencies = [_latency(timings.get(file)) for file in files]
+    return _fitting(_with_column(rows, -1, ["ms a run (float)", *latencies]), width)
+
+
+def verdict_table(verdict: Verdict, width: int) -> Table:
+    """One row an artifact: parity and verdict; one column where that is too wide.
+
+    Args:
+        verdict: Of a bundle or a file.
+        width: Columns of the terminal.
+    """
+    return _fitting(_rows(verdict), width)
+
+
+def _fitting(rows: list[list[str]], width: int) -> Table:
     from rich.console import Console
 
-    rows = _rows(result)
     wide = _across(rows)
     return wide if Console(width=_ENDLESS).measure(wide).maximum <= width else _down(rows)
 
 
-def _rows(result: Export) -> list[list[str]]:
+def _with_column(rows: list[list[str]], at: int, cells: list[str]) -> list[list[str]]:
+    return [[*row[:at], cell, *row[at:]] for row, cell in zip(rows, cells, strict=True)]
+
+
+def _rows(verdict: Verdict) -> list[list[str]]:
     """The titles, then the cells of each artifact, in rich's markup."""
-    labelled = any("top1" in a.metrics for a in result.verdict.artifacts)
-    classifies = any("agreement" in a.metrics for a in result.verdict.artifacts)
-    titles = ["artifact", "size"]
+    from rich.markup import escape
+
+    labelled = any("top1" in a.metrics for a in verdict.artifacts)
+    classifies = any("agreement" in a.metrics for a in verdict.artifacts)
+    titles = ["artifact"]
     titles += ["top-1", "drop, points (95%)"] if labelled else []
     titles += ["agreement"] if classifies else ["cosine", "relative error"]
-    rows = [[*titles, "ms a run (float)", "verdict"]]
-    timings = {row["file"]: row for row in result.bench["artifacts"]}
-    for artifact in result.verdict.artifacts:
-        size = (result.bundle / artifact.file).stat().st_size
-        cells = [f"{artifact.file} {artifact.precision}", size_text(size)]
+    rows = [[*titles, "verdict"]]
+    for artifact in verdict.artifacts:
+        cells = [escape(printable(f"{artifact.file} {artifact.precision}"))]
         cells += _parity(artifact, labelled=labelled, classifies=classifies)
-        cells.append(_latency(timings.get(artifact.file)))
         color = _COLORS[artifact.status]
         rows.append([*cells, f"[{color}]{artifact.status}[/{color}]"])
     return rows
