@@ -31,7 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     from edgeconv.runtime.options import add_run_arguments
 
     parser.add_argument("bundle", metavar="BUNDLE", help="the folder that export made")
-    parser.add_argument("inputs", nargs="*", metavar="INPUT", help="a picture or an .npy file")
+    parser.add_argument("inputs", nargs="*", metavar="INPUT", help="a picture, .npy or .npz file")
     add_run_arguments(parser)
 
 

@@ -101,7 +101,7 @@ def _run_script(folder: Path, arguments: list[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = _OneLineParser(prog="infer.py", description="Run this bundle's model.")
-    parser.add_argument("inputs", nargs="*", metavar="INPUT", help="a picture or an .npy file")
+    parser.add_argument("inputs", nargs="*", metavar="INPUT", help="a picture, .npy or .npz file")
     add_run_arguments(parser)
     add_bench_arguments(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
