@@ -12,6 +12,7 @@ from edgeconv.verify.encode import (
 )
 from edgeconv.verify.gate import Gate, acceptable, exit_code, holds, parse_max_drop
 from edgeconv.verify.judge import Disagreement, classifies_rows, judge
+from edgeconv.verify.meaning import evidence
 from edgeconv.verify.naming import named
 from edgeconv.verify.policy import OnInconclusive, Policy, Threshold, read_policy
 from edgeconv.verify.skew import suspect
@@ -35,6 +36,7 @@ __all__ = [
     "classifies_rows",
     "describe",
     "describe_metric",
+    "evidence",
     "exit_code",
     "holds",
     "judge",

@@ -76,7 +76,11 @@ def test_tango_interval_reproduces_published_values(b, c, n, z, low, high, toler
 
 @pytest.mark.parametrize(
     ("b", "c", "n"),
-    [(0, 0, 250), (1, 0, 250), (0, 1, 250), (8, 6, 250), (1, 7, 21), (40, 20, 160), (3, 3, 7)],
+    [
+        *((0, 0, 250), (1, 0, 250), (0, 1, 250), (8, 6, 250), (1, 7, 21), (40, 20, 160)),
+        # Nothing concordant, one item, and nearly everything lost.
+        *((3, 3, 7), (5, 5, 10), (0, 0, 1), (0, 0, 2), (29, 1, 30), (29, 0, 30)),
+    ],
 )
 def test_bounds_are_where_the_score_test_starts_to_reject(b, c, n):
     found = paired_drop(b, c, n)
@@ -99,6 +103,20 @@ def test_a_total_loss_ends_at_a_hundred_points():
     found = paired_drop(30, 0, 30)
     assert found.estimate == found.ci95[1] == found.upper95 == 100.0
     assert 70 < found.ci95[0] < found.lower95 < 100
+
+
+@pytest.mark.parametrize("n", [1, 2, 30, 5000])
+def test_the_far_end_of_a_total_loss_is_where_the_score_test_rejects(n):
+    found = paired_drop(n, 0, n)
+    for bound, z in ((found.ci95[0], Z), (found.lower95, Z_ONE)):
+        assert abs(statistic(n, 0, n, bound / 100 + 1e-6)) < z
+        assert abs(statistic(n, 0, n, bound / 100 - 1e-6)) > z
+    assert found.upper95 == 100.0 and found.lower95 < 100.0
+
+
+def test_one_lost_item_of_one_proves_no_drop():
+    found = paired_drop(1, 0, 1)
+    assert found.estimate == 100.0 and found.lower95 < 0.0
 
 
 @pytest.mark.parametrize("b", [0, 1, 123, 499_999])
