@@ -60,9 +60,11 @@ class Tensor:
         if self.scale is None:
             return value.astype(self.dtype, copy=False)
         ends = np.iinfo(np.dtype(self.dtype))
-        steps = np.rint(value / np.float32(self.scale)) + self.zero_point
-        stored: Array = np.clip(steps, ends.min, ends.max).astype(self.dtype)
-        return stored
+        steps = value / np.float32(self.scale)
+        np.rint(steps, out=steps)
+        steps += np.float32(self.zero_point)
+        np.clip(steps, ends.min, ends.max, out=steps)
+        return steps.astype(self.dtype)
 
 
 @dataclass(frozen=True)

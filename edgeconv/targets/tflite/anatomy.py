@@ -36,7 +36,6 @@ class TfliteAnatomy:
     """
 
     def __init__(self, content: bytes) -> None:
-        self._content = content
         self._model = fb.parse(content)
         if not self._model.subgraphs:
             raise RefusedInput("The TFLite file holds no model.", "Copy or export it again.")
@@ -69,7 +68,7 @@ class TfliteAnatomy:
         self, reads: Sequence[str], cut: Collection[str] = (), added: Collection[str] = ()
     ) -> Session:
         """See ``Anatomy.session``."""
-        return open_part(self._content, self.steps, self._index, reads, cut, added)
+        return open_part(self._model, self.steps, self._index, reads, cut, added)
 
     def _step(self, operator: Any) -> Step:
         kind = fb.operator_names(self._model)[operator.opcodeIndex]

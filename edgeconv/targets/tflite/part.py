@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Collection, Mapping, Sequence
+from copy import copy
 from typing import Any, Final
 
 import numpy as np
@@ -27,7 +28,7 @@ _HINT: Final = "Parity itself doesn't need this; only the blame by layers is lef
 
 
 def open_part(
-    content: bytes,
+    model: fb.ModelT,
     steps: Sequence[Step],
     index: Mapping[str, int],
     reads: Sequence[str],
@@ -37,7 +38,7 @@ def open_part(
     """See ``Anatomy.session``.
 
     Args:
-        content: The whole file.
+        model: The whole; is not changed.
         steps: Its operators.
         index: Tensor name -> number in the main subgraph.
         reads: What is given out.
@@ -46,7 +47,7 @@ def open_part(
     """
     kept, fed = needed(steps, reads, cut)
     written = {name for i in kept for name in steps[i].outputs}
-    surgery = _Surgery(fb.parse(content))
+    surgery = _Surgery(model)
     feeds = {name: surgery.feed(index[name]) for name in sorted(fed) if name in cut}
     feeds |= {name: index[name] for name in sorted(fed) if name not in cut}
     present = written | fed
@@ -70,11 +71,15 @@ def _with_constants(main: Any, kept: Sequence[int], steps: Sequence[Step]) -> li
 
 
 class _Surgery:
-    """Changes to a model before it is written again."""
+    """Changes to a copy of a model, which shares all that isn't changed."""
 
     def __init__(self, model: fb.ModelT) -> None:
-        self.model = model
-        self.main = model.subgraphs[0]
+        self.model = copy(model)
+        self.main = copy(model.subgraphs[0])
+        self.model.subgraphs = [self.main, *model.subgraphs[1:]]
+        self.model.operatorCodes = list(model.operatorCodes)
+        self.main.tensors = list(self.main.tensors)
+        self.main.operators = [copy(operator) for operator in self.main.operators]
         self._before = list(self.main.operators)
         self._adders: dict[int, Any] = {}
         self._replaced: dict[int, int] = {}
@@ -112,7 +117,7 @@ class _Surgery:
         self.model.metadataBuffer = None
 
     def _like(self, tensor: int) -> int:
-        clone = type(self.main.tensors[tensor])(**vars(self.main.tensors[tensor]))
+        clone = copy(self.main.tensors[tensor])
         clone.name = f"part/{len(self.main.tensors)}".encode()
         clone.buffer = 0
         self.main.tensors.append(clone)

@@ -6,13 +6,17 @@ Sums are float64 over float32 values; nothing of an item is kept.
 from __future__ import annotations
 
 import math
+from typing import Final
 
 import numpy as np
 
 from edgeconv.types import Array
 from edgeconv.verify.blame.runs import Look
 
-__all__ = ["Gauge", "decibels"]
+__all__ = ["Gauge", "decibels", "energy"]
+
+#: Squares that are summed in float32 before float64 takes over.
+_BLOCK: Final = 1024
 
 
 def decibels(signal: float, noise: float) -> float | None:
@@ -32,22 +36,18 @@ class Gauge:
     Attributes:
         signal: Energy of the float model's output.
         noise: Energy of the candidate's error there, from all layers so far.
-        local_signal: Energy of the unit's float form on the candidate's form of the
-            float model's values.
-        local_noise: Energy of what the candidate's unit differs from that.
+        local_noise: Energy of what the unit alone adds.
         low: Smallest value in the float model.
         high: Largest.
         clipped: Share of the float model's values that the candidate can't hold, percent.
     """
 
     def __init__(self, representable: tuple[float, float] | None, channel_axis: int) -> None:
-        self.signal = self.noise = self.local_signal = self.local_noise = 0.0
+        self.signal = self.noise = self.local_noise = 0.0
         self.low, self.high = math.inf, -math.inf
-        self.found_low, self.found_high = math.inf, -math.inf
         self._representable, self._axis = representable, channel_axis
         self._beyond = self._count = 0
         self._shift: Array = np.zeros(0)
-        self._signals: Array = np.zeros(0)
         self._seen = 0
 
     def add(self, look: Look) -> None:
@@ -56,14 +56,12 @@ class Gauge:
         local = look.local_found - look.local_expected
         self.signal += energy(expected)
         self.noise += energy(error)
-        self.local_signal += energy(look.local_expected)
         self.local_noise += energy(local)
-        self.low = min(self.low, float(expected.min(initial=math.inf)))
-        self.high = max(self.high, float(expected.max(initial=-math.inf)))
-        self.found_low = min(self.found_low, float(look.found.min(initial=math.inf)))
-        self.found_high = max(self.found_high, float(look.found.max(initial=-math.inf)))
-        self._count_clipped(expected)
-        self._add_channels(local, look.local_expected)
+        low = float(expected.min(initial=math.inf))
+        high = float(expected.max(initial=-math.inf))
+        self.low, self.high = min(self.low, low), max(self.high, high)
+        self._count_clipped(expected, low, high)
+        self._add_channels(local)
 
     @property
     def clipped(self) -> float:
@@ -82,25 +80,31 @@ class Gauge:
             return 0.0
         return float(np.sum(self.shift**2) * self._seen / self.local_noise)
 
-    def _count_clipped(self, expected: Array) -> None:
+    def _count_clipped(self, expected: Array, lowest: float, highest: float) -> None:
         self._count += expected.size
         if self._representable is None:
             return
         low, high = self._representable
         # Half a step beyond an end still rounds to it.
         half = (high - low) / 512.0
+        if lowest >= low - half and highest <= high + half:
+            return
         self._beyond += int(np.count_nonzero((expected < low - half) | (expected > high + half)))
 
-    def _add_channels(self, local: Array, expected: Array) -> None:
+    def _add_channels(self, local: Array) -> None:
         axis = self._axis if -local.ndim <= self._axis < local.ndim else local.ndim - 1
         others = tuple(i for i in range(local.ndim) if i != axis % max(1, local.ndim))
-        sums = np.asarray(local.sum(axis=others, dtype=np.float64))
+        sums = np.asarray(local.sum(axis=others), np.float64)
         self._shift = sums if self._seen == 0 else self._shift + sums
         self._seen += local.size // max(1, sums.size)
 
 
 def energy(value: Array) -> float:
     """Sum of squares. One infinity makes it infinite; NaN counts as that."""
-    flat = value.reshape(-1).astype(np.float64)
-    total = float(flat @ flat)
+    flat = value.reshape(-1)
+    whole = flat.size // _BLOCK * _BLOCK
+    blocks, rest = flat[:whole].reshape(-1, _BLOCK), flat[whole:].astype(np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = float(np.einsum("ij,ij->i", blocks, blocks).sum(dtype=np.float64))
+        total += float(np.einsum("i,i->", rest, rest))
     return math.inf if math.isnan(total) else total

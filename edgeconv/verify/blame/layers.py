@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -21,6 +21,7 @@ from edgeconv.types import Array, Artifact, FloatGraph
 from edgeconv.verify.blame.gauge import Gauge, decibels
 from edgeconv.verify.blame.matching import Pair, carries_values, match, match_inputs
 from edgeconv.verify.blame.runs import Viewer, chunks
+from edgeconv.verify.blame.share import shares
 from edgeconv.verify.blame.units import Unit, units
 
 __all__ = ["blame"]
@@ -63,21 +64,34 @@ def blame(
     del expected, found
     found_units = units(reference, candidate, pairs, target.layers(graph))
     gauges = [_gauge(candidate, unit) for unit in found_units]
-    for chunk in chunks(found_units, sizes):
-        view = Viewer(reference, candidate, inputs, pairs, chunk)
+    opened: dict[tuple[int, ...], Viewer] = {}
+
+    def views(chosen: Sequence[Unit]) -> Iterator[Viewer]:
+        for chunk in chunks(chosen, sizes):
+            key = tuple(unit.order for unit in chunk)
+            if key not in opened:
+                # One at a time: each holds both models.
+                opened.clear()
+                opened[key] = Viewer(reference, candidate, inputs, pairs, chunk)
+            yield opened[key]
+
+    for view in views(found_units):
         for item in items:
             for unit, look in view(item):
                 gauges[unit.order].add(look)
             watch.advance()
+    parts = shares(reference, views, found_units, gauges, items, sizes)
+    ranked = sorted(found_units, key=lambda unit: (-parts[unit.order], unit.order))
     return tuple(
         {
             "name": unit.name,
             "op": unit.op,
-            "sqnr_db": decibels(gauge.signal, gauge.noise),
-            "local_sqnr_db": decibels(gauge.local_signal, gauge.local_noise),
+            "sqnr_db": decibels(gauges[unit.order].signal, gauges[unit.order].noise),
+            "local_sqnr_db": decibels(gauges[unit.order].signal, gauges[unit.order].local_noise),
+            "share": parts[unit.order],
             "order": unit.order,
         }
-        for unit, gauge in zip(found_units, gauges, strict=True)
+        for unit in ranked
     )
 
 

@@ -81,8 +81,9 @@ class Viewer:
         pairs: Sequence[Pair],
         chunk: Sequence[Unit],
     ) -> None:
+        self.chunk = chunk
         self._reference, self._candidate = reference, candidate
-        self._inputs, self._chunk = inputs, chunk
+        self._inputs = inputs
         self._partner = {pair.reference: pair.candidate for pair in pairs}
         ends, others = [unit.pair.reference for unit in chunk], [u.pair.candidate for u in chunk]
         cuts = {p.reference for p in pairs}, {p.candidate for p in pairs}
@@ -113,7 +114,7 @@ class Viewer:
         found = self._whole[1](raw)
         local_expected = self._units[0](rounded)
         local_found = self._units[1]({**raw, **stored})
-        for unit in self._chunk:
+        for unit in self.chunk:
             name, partner = unit.pair.reference, unit.pair.candidate
             truth = expected[name]
             is_input = unit.expected is None
