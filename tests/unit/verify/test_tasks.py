@@ -183,7 +183,7 @@ def test_each_output_has_its_own_error():
 
 @pytest.mark.parametrize("task", ["classification", "embedding", "raw"])
 def test_ten_times_the_items_take_no_more_memory(task):
-    """Only the AUC's scalars grow: 17 bytes an item, 0.15 MB here."""
+    """Only the AUC's scalars grow: 17 bytes an item, and some more while they are ranked."""
 
     def peak(n):
         meter = Meter("softmax", task == "classification", task=task)
@@ -198,4 +198,4 @@ def test_ten_times_the_items_take_no_more_memory(task):
         return most
 
     peak(200)  # what NumPy sets up once
-    assert peak(10_000) < 1.1 * peak(1000) + 600_000 * (task == "raw")
+    assert peak(10_000) < 1.1 * peak(1000) + 200 * 9000 * (task == "raw")
