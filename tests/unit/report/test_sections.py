@@ -5,6 +5,8 @@ import re
 import pytest
 
 from edgeconv.report import pictured, render
+from edgeconv.types import Interval
+from edgeconv.verify import METRICS
 from tests.unit.report.pages import (
     HISTOGRAM,
     JPEG,
@@ -212,3 +214,23 @@ def test_a_page_of_a_verdict_alone_is_whole():
     assert anchors == ["artifacts", "margin", "checks", "layers", "details"]
     assert all(f'<h2 id="{anchor}">' in text for anchor in anchors)
     assert "Latency" not in found.text and "Recipe" not in found.text
+
+
+def test_every_metric_of_a_verdict_has_a_name_and_its_unit():
+    for name, info in METRICS.items():
+        text = render(verdict(artifact(metrics={name: 1.0}, gated="", limit=None)))
+        shown = next(f[2] for f in Page(text).figures if f[0].endswith(f"/metrics/{name}"))
+        assert shown.strip("+0.1 ") == info.unit, (name, shown)
+        (title,) = re.findall(r'data-label="Metric">([^<]+)<small><code>', text)
+        assert title != name.replace("_", " "), f"{name} has no name"
+
+
+def test_statistics_of_all_items_stand_beside_the_margin_with_what_they_mean():
+    extra = {
+        "mean_kl_interval": Interval(0.04, (0.03, 0.05), 0.031, 0.049),
+        "margin_change": Interval(-0.2, (-0.3, -0.1), -0.28, -0.12),
+    }
+    judged = artifact(metrics={**artifact().metrics, **extra})
+    text = render(verdict(judged))
+    section = text[text.index('id="margin"') : text.index('id="details"')]
+    assert "How far the scores moved on average" in section and "−0.20 logits" in section
