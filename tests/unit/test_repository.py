@@ -18,7 +18,7 @@ PIN = re.compile(r"([a-z0-9][a-z0-9.-]*)==([0-9][0-9a-z.]*)")
 
 TOP_LEVEL = {
     *(".ci", ".github", ".gitignore", "Makefile", "pyproject.toml", "constraints.txt"),
-    *("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "docs"),
+    *("README.md", "action.yml", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "docs"),
     *("edgeconv", "tests", "benchmarks", "calibration", "devices"),
 }
 
