@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -171,3 +172,22 @@ def make_bundle(folder: Path, **changes: Any) -> Path:
         (folder / "parts").mkdir(exist_ok=True)
         arguments["artifacts"] = artifacts(folder / "parts")
     return write_bundle(folder / "tiny-fp32", **arguments)
+
+
+def sign(bundle: Path) -> None:
+    """Make SHA256SUMS true again, as someone who changed a file would."""
+    names = sorted(path.name for path in bundle.iterdir() if path.name != "SHA256SUMS")
+    lines = [f"{hashlib.sha256((bundle / n).read_bytes()).hexdigest()}  {n}\n" for n in names]
+    (bundle / "SHA256SUMS").write_text("".join(lines))
+
+
+def replace_file(bundle: Path, name: str, data: bytes) -> None:
+    """Put another model file into a bundle, with the checksums that go with it."""
+    (bundle / name).write_bytes(data)
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    for entry in manifest["artifacts"]:
+        if entry["file"] == name:
+            entry["sha256"] = hashlib.sha256(data).hexdigest()
+            entry["bytes"] = len(data)
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+    sign(bundle)

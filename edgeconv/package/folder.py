@@ -12,7 +12,7 @@ import errno
 import os
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from edgeconv.errors import HostFailure, UsageError
@@ -63,13 +63,20 @@ def check_destination(destination: Path, *, force: bool) -> None:
         raise _host_failure(ancestor, error) from error
 
 
-def write_folder(destination: Path, files: Mapping[str, bytes], *, force: bool) -> Path:
+def write_folder(
+    destination: Path,
+    files: Mapping[str, bytes],
+    *,
+    force: bool,
+    known: Collection[str] = (),
+) -> Path:
     """Write a folder of files aside, then put it in its place by renaming.
 
     Args:
         destination: Of the folder.
-        files: Name -> content.
-        force: A bundle that is there is replaced, once the new one is complete.
+        files: Path below the folder -> content.
+        force: What is there is replaced, once the new one is complete.
+        known: All that a folder may hold that ``force`` replaces; none means a bundle.
 
     Returns:
         ``destination``.
@@ -78,12 +85,13 @@ def write_folder(destination: Path, files: Mapping[str, bytes], *, force: bool) 
         UsageError: Something is there that may not be replaced.
         HostFailure: The disk is full or read-only; nothing is left behind.
     """
-    _refuse_existing(destination, force)
+    _refuse_existing(destination, force, known)
     partial = _aside(destination, "partial")
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)
         partial.mkdir()
         for name, data in files.items():
+            (partial / name).parent.mkdir(parents=True, exist_ok=True)
             (partial / name).write_bytes(data)
         _put_in_place(partial, destination.resolve())  # "." can't be renamed
     except OSError as error:
@@ -107,7 +115,7 @@ def _put_in_place(partial: Path, destination: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _refuse_existing(destination: Path, force: bool) -> None:
+def _refuse_existing(destination: Path, force: bool, known: Collection[str] = ()) -> None:
     if not os.path.lexists(destination):
         return
     if not force:
@@ -116,13 +124,16 @@ def _refuse_existing(destination: Path, force: bool) -> None:
         )
     if destination.is_symlink() or not destination.is_dir():
         raise UsageError(f"{destination} is no folder.", "Choose another --output.")
-    present = {entry.name for entry in destination.iterdir()}
-    if present and not {MANIFEST_FILE, SUMS_FILE} <= present:
+    present = {str(entry.relative_to(destination)) for entry in destination.rglob("*")}
+    if present and not known and not {MANIFEST_FILE, SUMS_FILE} <= present:
         raise UsageError(
             f"{destination} is no edgeconv bundle; --force replaces only those.",
             "Choose another --output, or remove the folder yourself.",
         )
-    foreign = sorted(present - set(BUNDLE_FILES))
+    ours = {
+        str(path) for name in known or BUNDLE_FILES for path in (Path(name), *Path(name).parents)
+    }
+    foreign = sorted(present - ours)
     if foreign:
         raise UsageError(
             f"{destination} holds {foreign[0]!r}, which is not edgeconv's to delete.",
