@@ -1,5 +1,6 @@
 """From a measurement to a status, a sentence and an exit code."""
 
+import dataclasses
 import re
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from edgeconv.errors import UsageError
 from edgeconv.types import ArtifactVerdict, Interval, Verdict
+from edgeconv.verify.catalogue import METRICS
 from edgeconv.verify.gate import Gate, exit_code, parse_max_drop, status
 from edgeconv.verify.metrics import Measurement, Meter
 from edgeconv.verify.paired import paired_drop, wilson
@@ -165,11 +167,49 @@ def test_the_task_and_the_labels_choose_the_metric(classifies, labelled, task, m
 
 
 @pytest.mark.parametrize(
-    ("metric", "classifies", "labelled"), [("top1", True, False), ("agreement", False, True)]
+    ("metric", "classifies", "labelled", "task"),
+    [
+        ("top1", True, False, "classification"),
+        ("agreement", False, True, "classification"),
+        ("kl", False, True, "regression"),
+        ("worst_class", True, False, "classification"),
+        ("steps", True, True, "classification"),
+        ("recall", False, True, "raw"),
+        ("auc", False, False, "raw"),
+        ("auc", True, True, "classification"),
+        ("cosine", True, True, "classification"),
+    ],
 )
-def test_a_metric_that_can_not_be_measured_is_refused(metric, classifies, labelled):
-    with pytest.raises(UsageError):
-        Gate(metric=metric).choose(classifies, labelled, "classification")
+def test_a_metric_that_can_not_be_measured_is_refused(metric, classifies, labelled, task):
+    with pytest.raises(UsageError) as refusal:
+        Gate(metric=metric).choose(classifies, labelled, task)
+    assert "gate on" in refusal.value.hint.lower()
+
+
+@pytest.mark.parametrize(
+    ("gate", "classifies", "task", "key"),
+    [
+        ("top5=1", True, "classification", "top5_drop"),
+        ("kl=0.1", True, "classification", "mean_kl_interval"),
+        ("steps=5", False, "classification", "step_agreement"),
+        ("recall=5", False, "embedding", "recall_at_1"),
+        ("auc=1", False, "raw", "auc_drop"),
+        ("cosine=0.1", False, "raw", "cosine_mean"),
+    ],
+)
+def test_another_metric_is_gated_where_it_is_named(gate, classifies, task, key):
+    asked = parse_max_drop(gate)
+    metric = asked.choose(classifies, True, task)
+    assert asked.threshold(metric, "int8")[0] == key
+    assert METRICS[key].title in asked.describe(metric)
+
+
+def test_a_named_metric_decides():
+    kl = Interval(0.04, (0.03, 0.05), 0.032, 0.048)
+    found = counted(30, 2)
+    found = dataclasses.replace(found, metrics={**found.metrics, "mean_kl_interval": kl})
+    words = [status(Gate("kl", limit=limit), "kl", found, "int8").status for limit in (0.1, 0.01)]
+    assert words == ["pass", "fail"]
 
 
 @pytest.mark.parametrize(
@@ -180,6 +220,12 @@ def test_a_metric_that_can_not_be_measured_is_refused(metric, classifies, labell
         ("agreement=7.7", Gate(metric="agreement", min_agreement=92.3)),
         ("cosine=0.02", Gate(metric="cosine", min_cosine=0.98)),
         ("relative-error=12", Gate(metric="relative_error", max_relative_error=12.0)),
+        ("top5=2", Gate(metric="top5", limit=2.0)),
+        ("worst-class=10", Gate(metric="worst_class", limit=10.0)),
+        ("kl=0.05", Gate(metric="kl", limit=0.05)),
+        ("recall=5", Gate(metric="recall", limit=95.0)),
+        ("auc=1", Gate(metric="auc", limit=1.0)),
+        ("steps=3", Gate(metric="steps", limit=97.0)),
     ],
 )
 def test_max_drop_reads_a_name_and_a_loss(text, gate):
