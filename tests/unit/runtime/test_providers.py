@@ -88,21 +88,48 @@ def test_a_corrupt_file_is_no_reason_to_try_another_device() -> None:
             start_session(onnxruntime, b"\x08\x09garbage", place)
 
 
-def test_operators_on_the_cpu_are_an_error_of_a_strict_session_and_a_note_of_another(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.fixture
+def idle_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``cuda`` becomes a device that starts and takes no operator; the CPU runs them all."""
+    monkeypatch.setattr(providers, "_demand_provider", lambda library, device: None)
+    monkeypatch.setitem(providers._PROVIDERS, "cuda", ("CPUExecutionProvider",))
+
+
+def test_operators_on_the_cpu_are_an_error_unless_that_was_allowed(idle_device: None) -> None:
+    import onnxruntime
+
+    data, place = bundles.onnx_bytes(), Place(device="cuda")
+    with pytest.raises(Unsupported, match="2 operators run on the CPU: Flatten, MatMul") as caught:
+        start_session(onnxruntime, data, place)
+    assert "--allow-fallback" in caught.value.hint
+    started = start_session(onnxruntime, data, place._replace(allow_fallback=True))
+    assert started.device == "cuda"
+    assert started.note == "2 operators run on the CPU: Flatten, MatMul."
+
+
+def test_an_onnx_runtime_that_can_not_tell_refuses_what_it_leaves_to_the_cpu(
+    idle_device: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The CPU stands for a device that starts and takes no operator at all."""
+    import onnxruntime
+
+    monkeypatch.setattr(providers, "_tells_assignment", lambda session: False)
+    monkeypatch.setitem(providers._PROVIDERS, "cuda", ())
+    with pytest.raises(Unsupported, match="did not start, or can't run all"):
+        start_session(onnxruntime, bundles.onnx_bytes(), Place(device="cuda"))
+
+
+def test_a_provider_that_onnx_runtime_left_out_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, cpu_only: None
+) -> None:
     import onnxruntime
 
     monkeypatch.setattr(providers, "_demand_provider", lambda library, device: None)
-    monkeypatch.setitem(providers._PROVIDERS, "cuda", ())
-    with pytest.raises(Unsupported, match="CUDA can't run all of this model's operators"):
-        providers._session(onnxruntime, bundles.onnx_bytes(), Place(device="cuda"))
-    lenient = Place(device="cuda", allow_fallback=True)
-    session = providers._session(onnxruntime, bundles.onnx_bytes(), lenient)
-    assert providers._note(session, "cuda") == (
-        "2 operators that CUDA lacks run on the CPU: Flatten, MatMul."
-    )
+    words = "CUDA did not start in ONNX Runtime"
+    with (
+        pytest.warns(UserWarning, match="not in available"),
+        pytest.raises(MissingDependency, match=words),
+    ):
+        start_session(onnxruntime, bundles.onnx_bytes(), Place(device="cuda"))
 
 
 def test_no_session_moves_to_the_cpu_in_the_middle_of_a_run() -> None:
