@@ -138,6 +138,7 @@ class _Reader:
 
     def __init__(self, text: str, name: str) -> None:
         self._lines, self._name = text.split("\n"), name
+        self._from = 1
 
     def policy(self, document: Mapping[str, Any]) -> Policy:
         self._known(document, _KEYS, "setting")
@@ -156,6 +157,9 @@ class _Reader:
     def _table(self, pattern: str, table: object) -> list[Threshold]:
         if not isinstance(table, dict):
             self._refuse(pattern, f"{_shown(pattern)} must be a table of metrics")
+        # The same metric may stand in several tables: look for it below this one's heading.
+        self._from = 1
+        self._from = self._line(pattern) or 1
         return [t for metric, sides in table.items() for t in self._metric(pattern, metric, sides)]
 
     def _metric(self, pattern: str, metric: str, sides: object) -> list[Threshold]:
@@ -200,6 +204,8 @@ class _Reader:
         quoted = re.escape(key)
         stands = re.compile(rf"""(?:^|[\s\[{{.,"'])["']?{quoted}["']?\s*[=\].]""")
         for number, line in enumerate(self._lines, 1):
+            if number < self._from:
+                continue
             if stands.search(line.partition("#")[0] if "#" not in key else line):
                 return number
         return None

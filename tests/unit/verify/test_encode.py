@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgeconv.errors import RefusedInput
-from edgeconv.types import ArtifactVerdict, Interval, Verdict
+from edgeconv.types import ArtifactVerdict, Check, Interval, Verdict
 from edgeconv.verify.encode import (
     verdict_from_json,
     verdict_from_text,
@@ -73,6 +73,73 @@ def test_writing_what_was_read_gives_the_same_bytes():
     text = verdict_to_text(verdict())
     assert verdict_to_text(verdict_from_text(text)) == text
     assert verdict_from_text(text) == verdict_from_text(text.encode())
+
+
+CHECKS = (
+    Check("top1_drop", 1.0, True, "inconclusive", "undecided", 1873),
+    Check("agreement_interval", 90.0, False, "pass", "kept"),
+)
+LAYER = {
+    "name": "block_1",
+    "sqnr_db": None,
+    "jump": True,
+    "activation": {"low": -1.23456789, "representable": [-1.0, 1.0]},
+    "histograms": {"weights": {"low": 0.0, "high": 1.0, "counts": [1, 2]}},
+}
+
+
+def test_checks_suspicions_and_nested_layers_come_back():
+    text = verdict_to_text(verdict(checks=CHECKS, suspicions=("Looks …",), layers=(LAYER,)))
+
+    (artifact,) = verdict_from_text(text).artifacts
+    assert artifact.checks == CHECKS
+    assert artifact.suspicions == ("Looks …",)
+    (layer,) = artifact.layers
+    assert layer["activation"] == {"low": -1.23457, "representable": [-1.0, 1.0]}
+    assert layer["histograms"] == LAYER["histograms"]
+
+
+def test_numbers_deep_inside_a_layer_that_are_not_finite_are_null():
+    layer = {"name": "a", "weights": {"ratio": math.inf, "low": [math.nan]}}
+    (written,) = verdict_to_json(verdict(layers=(layer,)))["artifacts"][0]["layers"]
+    assert written["weights"] == {"ratio": None, "low": [None]}
+
+
+def test_a_verdict_from_before_there_were_checks_is_read():
+    document = json.loads(verdict_to_text(verdict()))
+    for name in ("checks", "suspicions"):
+        del document["artifacts"][0][name]
+    (artifact,) = verdict_from_json(document).artifacts
+    assert (artifact.checks, artifact.suspicions) == ((), ())
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("suspicions", [1]),
+        ("suspicions", "text"),
+        ("checks", [{}]),
+        ("checks", [{"metric": "a", "limit": 1, "at_most": 1, "status": "pass"}]),
+        (
+            "checks",
+            [
+                {
+                    "metric": "a",
+                    "limit": 1e999,
+                    "at_most": True,
+                    "status": "pass",
+                    "reason": "",
+                    "needed": None,
+                }
+            ],
+        ),
+    ],
+)
+def test_damaged_checks_and_suspicions_are_refused(field, value):
+    document = json.loads(verdict_to_text(verdict()))
+    document["artifacts"][0][field] = value
+    with pytest.raises(RefusedInput):
+        verdict_from_json(document)
 
 
 @given(
