@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import textwrap
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from edgeconv.cli.console import Console
 from edgeconv.device import Device, device_names, find_device
-from edgeconv.device.profiles import profile_text
+from edgeconv.device.profiles import Operators, profile_text
 from edgeconv.errors import UsageError
 from edgeconv.runtime.text import UNSAFE_TEXT
 
@@ -29,6 +30,10 @@ examples:
 """
 
 
+#: Columns: where the facts begin, and the least that a line takes.
+_INDENT, _NARROWEST = 18, 60
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("name", nargs="?", metavar="NAME|FILE.toml", help="the one to show")
@@ -47,7 +52,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     elif args.toml:
         console.print(_harmless(profile_text(args.name)))
     else:
-        console.print(_page(device))
+        console.print(_page(device, console.width))
     return 0
 
 
@@ -86,37 +91,46 @@ def _table(devices: list[Device]) -> Table:
     return table
 
 
-def _page(device: Device) -> str:
+def _page(device: Device, width: int) -> str:
     """All facts as plain text: what a file says is never taken for markup."""
     runtime = device.runtime
-    lines = [
-        f"{device.name}: {device.title}",
-        "",
-        f"processor   {device.processor}",
-        f"runtime     {runtime.engine} {runtime.version} ({runtime.package})",
-        f"providers   {', '.join(runtime.providers) or 'its own CPU kernels'}",
-        f"threads     {runtime.threads}",
-        f"formats     {', '.join(device.formats)}",
-        f"precisions  {', '.join(device.precisions)}",
-        f"default     {device.default_precision}: {device.default_reason}",
-        f"int8        {_int8(device)}",
-        f"memory      {_memory(device)}",
+    facts = [
+        ("processor", device.processor),
+        ("runtime", f"{runtime.engine} {runtime.version} ({runtime.package})"),
+        ("providers", ", ".join(runtime.providers) or "its own CPU kernels"),
+        ("threads", f"{runtime.threads}"),
+        ("formats", ", ".join(device.formats)),
+        ("precisions", ", ".join(device.precisions)),
+        ("default", f"{device.default_precision}: {device.default_reason}"),
+        ("int8", _int8(device)),
+        ("memory", _memory(device)),
     ]
     for format, rules in device.operators.items():
-        rest = f"; others run on the {rules.fallback}" if rules.fallback else ""
-        names = rules.exceptions if rules.only is None else rules.only
-        what = (
-            "all operators"
-            if rules.only is None and not names
-            else (f"all operators but {_names(names)}" if rules.only is None else _names(names))
-        )
-        lines += [f"{format:<12}{what}{rest}"]
-        lines += [f"{'':<12}{op}: {limit}" for op, limit in rules.limits.items()]
-    if device.next_step:
-        lines.append(f"next        {device.next_step}")
+        facts.append((format, _operators(rules)))
+        facts += [("", f"{op}: {limit}") for op, limit in rules.limits.items()]
+    facts += [("next", device.next_step)] if device.next_step else []
+    lines = [f"{device.name}: {device.title}", "", *(_line(*fact, width) for fact in facts)]
     lines += ["", "sources"]
-    lines += [f"  {fact}: {source}" for fact, source in device.sources.items()]
+    lines += [_line(fact, source, width) for fact, source in device.sources.items()]
     return "\n".join(lines)
+
+
+def _line(title: str, text: str, width: int) -> str:
+    return textwrap.fill(
+        f"{title:<{_INDENT}}{text}",
+        max(width, _NARROWEST),
+        subsequent_indent=" " * _INDENT,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _operators(rules: Operators) -> str:
+    rest = f"; others run on {rules.fallback}" if rules.fallback else ""
+    if rules.only is not None:
+        return " ".join(sorted(rules.only)) + rest
+    but = f" but {' '.join(sorted(rules.exceptions))}" if rules.exceptions else ""
+    return f"all operators{but}{rest}"
 
 
 def _harmless(text: str) -> str:
@@ -140,10 +154,6 @@ def _memory(device: Device) -> str:
     if device.on_chip_mib:
         parts.append(f"{device.on_chip_mib:g} MiB on the chip")
     return ", ".join(parts)
-
-
-def _names(names: frozenset[str]) -> str:
-    return " ".join(sorted(names))
 
 
 def _as_json(device: Device) -> dict[str, Any]:

@@ -152,7 +152,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     console.done()
     code = verify.exit_code(result.verdict, args.on_inconclusive)
     if console.as_json:
-        console.result(_json(result, code))
+        console.result(_json(result, code, request.device))
     else:
         _show(result, console)
         if request.device and request.device.next_step:
@@ -223,8 +223,8 @@ def _formats(text: str | None, target: Device | None) -> tuple[Format, ...]:
     return tuple(known[name] for name in names)
 
 
-def _json(result: Export, code: int) -> dict[str, Any]:
-    from edgeconv import verify
+def _json(result: Export, code: int, target: Device | None) -> dict[str, Any]:
+    from edgeconv import device, verify
 
     return {
         "schema_version": 1,
@@ -232,6 +232,7 @@ def _json(result: Export, code: int) -> dict[str, Any]:
         "exit_code": code,
         "verdict": verify.verdict_to_json(result.verdict),
         "bench": result.bench,
+        "device": device.describe_device(target) if target else None,
     }
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from edgeconv.device.profiles import Device, Operators
+from edgeconv.device.profiles import Device
 from edgeconv.errors import Unsupported
 from edgeconv.progress import Progress
 from edgeconv.targets import TARGETS
@@ -135,7 +135,8 @@ def refuse_source(
     _check_memory(device, source, recipe.precision, watch)
     for format in formats:
         found = [(_KEPT.get(op, {}).get(format), layer) for layer, op in source.operators]
-        _check_operators(device, format, [(op, layer) for op, layer in found if op], watch)
+        # What falls back is told of once, when all of it is known: after lowering.
+        _check_operators(device, format, [(op, layer) for op, layer in found if op], None)
 
 
 def refuse_graph(
@@ -160,32 +161,27 @@ def refuse_graph(
 
 
 def _check_operators(
-    device: Device, format: Format, found: Iterable[tuple[str, str]], watch: Progress
+    device: Device, format: Format, found: Iterable[tuple[str, str]], watch: Progress | None
 ) -> None:
     rules = device.operators[format]
     first: dict[str, str] = {}
     for op, layer in found:
         if not rules.runs(op):
             first.setdefault(op, layer)
-    if not first:
-        return
     named = [f"{op} at the layer {layer!r}" for op, layer in first.items()]
-    if not rules.fallback:
+    if named and not rules.fallback:
         raise Unsupported(
             f"{device.name} has no {named[0]}{_more(named)}.",
-            _remedy(device, next(iter(first)), rules),
+            "Build the layer from operators that it has, or list"
+            f" {next(iter(first))} in a profile of your own if your build has it.",
         )
-    shown = ", ".join(named[:_MOST_NAMED]) + ("" if len(named) <= _MOST_NAMED else ", ...")
-    watch.note(f"{device.name} leaves to the {rules.fallback}: {shown}")
+    if named and watch is not None:
+        shown = ", ".join(named[:_MOST_NAMED]) + (", ..." if len(named) > _MOST_NAMED else "")
+        watch.note(f"{device.name} leaves to {rules.fallback}: {shown}")
 
 
 def _more(named: Sequence[str]) -> str:
     return f", nor {len(named) - 1} other operators of the model" if len(named) > 1 else ""
-
-
-def _remedy(device: Device, op: str, rules: Operators) -> str:
-    use = f"Build the layer from operators that it has (edgeconv devices {device.name})"
-    return f"{use}, or list {op} in a profile of your own if your build has it."
 
 
 def _refuse_float(
@@ -203,8 +199,7 @@ def _refuse_float(
             raise Unsupported(
                 f"{layer.op} at the layer {layer.name!r} has no int8 form, and {device.name} runs"
                 " an int8 model only where all of it is integer.",
-                "Replace the layer in the model (ReLU instead of GELU, say), or choose another"
-                " device.",
+                "Replace it by a layer with an int8 form, such as ReLU, or take another device.",
             )
 
 

@@ -7,7 +7,6 @@ A misspelt key is an error, never ignored; what no file of edgeconv could satisf
 from __future__ import annotations
 
 import difflib
-import math
 import re
 import tomllib
 from collections.abc import Collection, Mapping
@@ -57,7 +56,7 @@ def parse_profile(text: str, name: str, where: str) -> Device:
     """
     try:
         table = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError: a number of 5,000 digits too
         raise RefusedInput(f"{where} is no valid TOML: {str(error)[:200]}") from error
     top = _Table(table, where, "", _TOP)
     top.whole("schema_version", _SCHEMA_VERSION, _SCHEMA_VERSION)
@@ -221,7 +220,7 @@ class _Table:
     def mib(self, key: str) -> float:
         value = self._get(key)
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or not math.isfinite(value) or not 0 < value <= _MOST_MIB:
+        if not number or not 0 < value <= _MOST_MIB:  # NaN is neither
             raise self._wrong(key, value, "Write mebibytes, such as 512 or 0.25.")
         return float(value)
 
@@ -261,7 +260,11 @@ class _Table:
         return str(value.strip())
 
     def _wrong(self, key: str, value: Any, hint: str) -> UsageError:
-        return UsageError(f"{self._where}: {self._full(key)} is {repr(value)[:80]}.", hint)
+        try:
+            shown = repr(value)[:80]
+        except (ValueError, RecursionError):  # hexadecimal, with more digits than Python prints
+            shown = "out of all bounds"
+        return UsageError(f"{self._where}: {self._full(key)} is {shown}.", hint)
 
     def _full(self, key: str) -> str:
         return f"{self._path}.{key}" if self._path else key

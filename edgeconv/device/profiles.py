@@ -78,7 +78,7 @@ class Operators:
     Attributes:
         only: Nothing but these; None where ``exceptions`` are fewer.
         exceptions: All but these.
-        fallback: What runs the others, such as ``CPU``; "" where nothing does.
+        fallback: What runs the others, such as ``the CPU``; "" where nothing does.
         limits: Operator -> what holds for it, in a sentence.
     """
 
@@ -178,7 +178,8 @@ def _path(name: str) -> Path:
         return Path(name)
     known = device_names()
     if name not in known:
-        near = difflib.get_close_matches(name.lower(), known, 3, cutoff=0.5)
+        near = [other for other in known if name and name.lower() in other]
+        near = near or difflib.get_close_matches(name.lower(), known, 3)
         hint = f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(known)}."
         raise UsageError(
             f"There is no device {name!r}.", f"{hint} A profile of your own: its path."

@@ -74,6 +74,15 @@ def main(folder: Path) -> None:
         folder / "free_size.keras"
     )
 
+    for name, middle in (
+        ("smooth", layers.Activation("gelu", name="smooth")),
+        ("bent", layers.ELU(name="bend")),
+        ("upscaled", layers.Conv2DTranspose(4, 3, strides=2, name="up")),
+    ):
+        hidden = middle(layers.Conv2D(8, 3, name="stem")(inputs))
+        hidden = layers.Dense(CLASSES, name="head")(layers.GlobalAveragePooling2D()(hidden))
+        keras.Model(inputs, layers.Softmax()(hidden)).save(folder / f"{name}.keras")
+
     model.save_weights(folder / "only.weights.h5")
     with h5py.File(folder / "linked.h5", "w") as file:
         file.attrs["model_config"] = "{}"
