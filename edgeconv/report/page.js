@@ -96,8 +96,10 @@
         list.append(make("dt", "", cell.dataset.label), make("dd", "", text));
       }
     }
-    const name = make("strong", "", row.cells[0].querySelector("code").textContent);
-    tip.replaceChildren(name, make("small", "", row.cells[0].querySelector("small")?.textContent ?? ""), list);
+    const said = (selector) => row.cells[0].querySelector(selector)?.textContent ?? "";
+    tip.replaceChildren(
+      make("strong", "", said("code")), make("small", "", said("small")), list,
+      make("p", "reason", said(".reason")));
   };
   const show = (bar, x, y) => {
     const row = document.getElementById(bar.dataset.row);

@@ -17,6 +17,9 @@ from edgeconv.report.text import MISSING, escape, number, plain, real
 __all__ = ["layer_section"]
 
 _Layer = Mapping[str, Any]
+#: Layers in the sentence above the chart.
+_NAMED = 3
+
 _Cell = Callable[[_Layer, str], str]
 
 
@@ -42,7 +45,7 @@ def _artifact(row: Row, index: int) -> str:
     figure = f'<figure class="chart">\n{chart}\n</figure>' if chart else ""
     return (
         f'<section class="blame" data-table="t{index}">\n<h3>{escape(row.artifact.file)}</h3>\n'
-        f"{_jump(layers)}{figure}\n{_worst(row)}\n{_table(row, index)}\n</section>"
+        f"{_summary(row)}{figure}\n{_worst(row)}\n{_table(row, index)}\n</section>"
     )
 
 
@@ -61,12 +64,30 @@ def _order(layer: _Layer, fallback: int) -> float:
     return float(fallback) if order is None else order
 
 
-def _jump(layers: tuple[_Layer, ...]) -> str:
-    found = next((layer for layer in layers if layer.get("jump") is True), None)
-    if found is None:
-        return ""
-    reason = f": {escape(found['reason'])}" if found.get("reason") else "."
-    return f"<p>The error jumps at <code>{escape(found.get('name', ''))}</code>{reason}</p>\n"
+def _summary(row: Row) -> str:
+    """Where the error jumps; which layers add most of it."""
+    layers = row.artifact.layers
+    said = [_jump(layer) for layer in layers if layer.get("jump") is True][:1]
+    adding = [
+        f"<code>{escape(layer.get('name', ''))}</code> {share}"
+        for i, layer in enumerate(layers[:_NAMED])
+        if (share := _percent(layer, pointer(row.at, "layers", i))) != MISSING
+    ]
+    if adding:
+        said.append(f"Largest shares of the final error: {', '.join(adding)}.")
+    return f"<p>{' '.join(said)}</p>\n" if said else ""
+
+
+def _jump(layer: _Layer) -> str:
+    reason = escape(str(layer.get("reason") or "").rstrip("."))
+    return (
+        f"The error jumps at <code>{escape(layer.get('name', ''))}</code>"
+        f"{f': {reason}' if reason else ''}."
+    )
+
+
+def _percent(layer: _Layer, at: str) -> str:
+    return number(layer.get("share"), "%", 1, pointer(at, "share"))
 
 
 def _worst(row: Row) -> str:
@@ -87,7 +108,7 @@ def _worst(row: Row) -> str:
 
 
 def _card(layer: _Layer, at: str, rank: int) -> str:
-    share = number(layer.get("share"), "%", 1, pointer(at, "share"))
+    share = _percent(layer, at)
     facts = "" if share == MISSING else f"{share} of the final error"
     reason = f"<p>{escape(layer['reason'])}</p>" if layer.get("reason") else ""
     return (
@@ -130,7 +151,7 @@ def _plain(key: str, unit: str) -> _Cell:
 
 
 def _share(layer: _Layer, at: str) -> str:
-    shown = number(layer.get("share"), "%", 1, pointer(at, "share"))
+    shown = _percent(layer, at)
     width = min(100.0, max(0.0, real(layer.get("share")) or 0.0))
     if not width:
         return shown

@@ -155,6 +155,7 @@ def test_a_bar_under_the_pointer_tells_its_row(browser, report):
     tip = browser.run('document.querySelector(".tip").innerText')
     jump = layers()[1]
     assert jump["name"] in tip and "20.0%" in tip and f"{jump['sqnr_db']:.1f} dB" in tip
+    assert jump["reason"] in tip
     assert browser.run('document.querySelector("tr.marked").id') == "l0-1"
     browser.hover(2, 2)
     assert browser.run('document.querySelector(".tip").hidden') is True

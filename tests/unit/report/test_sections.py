@@ -8,8 +8,11 @@ from edgeconv.report import pictured, render
 from edgeconv.types import Interval
 from edgeconv.verify import METRICS
 from tests.unit.report.pages import (
+    BENCH,
     HISTOGRAM,
     JPEG,
+    MANIFEST,
+    RECIPE,
     SUSPICION,
     Page,
     artifact,
@@ -205,6 +208,24 @@ def test_moves_that_occur_more_than_once_are_counted():
     text = render(verdict(), disagreements=rows)
     assert "cat <span>→</span> dog <strong>3</strong>" in text
     assert "fox <span>→" not in text
+
+
+def test_figures_say_the_numbers_that_they_draw():
+    text = render(verdict(), MANIFEST, BENCH, RECIPE)
+    said = [" ".join(re.findall(r">([^<]+)<", row)) for row in re.findall(r"<text.*?</text>", text)]
+    assert "model.tflite   0.8 points (−2.4 to 4.1)" in said
+    assert {"model.tflite   7.5 ms", "model.tflite, float   16.1 ms"} <= set(said)
+    assert "margin 1.0 points" in said and "95% within 7.1 ms" in Page(text).text
+
+
+def test_bars_of_latency_are_in_proportion_and_the_slow_runs_beyond():
+    text = render(verdict(), MANIFEST, BENCH, RECIPE)
+    onnx, tflite, floating = re.findall(r'class="bar[^"]*"[^>]* width="([\d.]+)%"', text)
+    assert float(floating) == 100
+    assert float(tflite) == pytest.approx(100 * 7.512 / 16.1, abs=0.01)
+    assert float(onnx) == pytest.approx(100 * 6.49 / 16.1, abs=0.01)
+    slow = float(re.search(r'class="slow" x1="[\d.]+%" x2="([\d.]+)%"', text).group(1))
+    assert slow == pytest.approx(100 * 7.1 / 16.1, abs=0.01)
 
 
 def test_a_page_of_a_verdict_alone_is_whole():
