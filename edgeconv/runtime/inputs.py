@@ -62,17 +62,21 @@ def _suffix(item: Item) -> str:
 
 
 def in_groups(ready: Iterable[Ready], size: int) -> Iterator[list[Ready]]:
-    """Lists of up to ``size`` in the given order."""
+    """Lists of up to ``size`` items of one shape, in the given order."""
     if size < 1:
         raise UsageError(f"A batch of {size} items is none.", "Pass a batch of 1 or more.")
     group: list[Ready] = []
     for pair in ready:
-        group.append(pair)
-        if len(group) == size:
+        if len(group) == size or (group and _shapes(pair) != _shapes(group[0])):
             yield group
             group = []
+        group.append(pair)
     if group:
         yield group
+
+
+def _shapes(ready: Ready) -> list[tuple[int, ...]]:
+    return [x.shape for x in ready[1]]
 
 
 def ready_arrays(

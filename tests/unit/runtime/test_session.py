@@ -210,6 +210,12 @@ def test_a_batch_gives_the_answers_of_single_items(bundle: Path, engine: str, ba
         np.testing.assert_allclose(one.outputs[0], other.outputs[0], rtol=1e-5, atol=1e-6)
 
 
+def test_an_item_of_another_shape_in_a_batch_is_refused_by_its_shape(bundle: Path) -> None:
+    good, bad = np.zeros((8, 8, 3), np.float32), np.zeros((8, 9, 3), np.float32)
+    with pytest.raises(UsageError, match=r"not \[1, 8, 9, 3\]"):
+        Session.open(bundle).run([good, bad], batch=2)
+
+
 @pytest.mark.parametrize("engine", ["litert", "onnxruntime"])
 def test_eight_threads_that_share_a_session_get_the_answers_of_one(
     bundle: Path, engine: str
