@@ -104,6 +104,7 @@ def _groups(facts: Facts) -> list[tuple[str, Mapping[str, Any]]]:
         if entry.get("sha256")
     }
     groups = (
+        ("Device", manifest.get("device")),
         ("Preprocessing", manifest.get("preprocess")),
         ("Provenance", manifest.get("provenance")),
         ("Versions", manifest.get("versions")),
