@@ -10,16 +10,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
+from edgeconv.errors import UsageError
 from edgeconv.preprocess import Preprocess
 from edgeconv.types import TensorSpec
 from edgeconv.verify.skew.suspicion import Kind
 
 __all__ = ["Hypothesis", "Turn", "affine_kinds", "differing", "hypotheses", "joined"]
 
-#: What is done to the finished input, see ``turns.TURNS``.
-Turn = Literal["", "rows and columns swapped", "channels first", "channels last"]
+#: What is done to the finished input, see ``inputs.TURNS``.
+Turn = Literal[
+    "",
+    "rows and columns swapped",
+    "the values poured channels first",
+    "the values poured channels last",
+    "the values read as channels first",
+    "the values read as channels last",
+]
 Triple = tuple[float, ...]
 
 
@@ -198,8 +206,6 @@ def _affine_hypothesis(mine: Preprocess, scale: Triple, offset: Triple) -> Itera
 
 def _with(mine: Preprocess, changes: dict[str, object]) -> Preprocess | None:
     """``mine`` changed; None where that makes no sense."""
-    from edgeconv.errors import UsageError
-
     try:
         return replace(mine, **changes)  # type: ignore[arg-type]
     except UsageError:
@@ -236,6 +242,6 @@ def _layouts(mine: Preprocess) -> Iterator[Hypothesis]:
     if mine.kind == "image":
         flipped = replace(mine, layout="nchw" if mine.layout == "nhwc" else "nhwc")
         yield Hypothesis(("layout",), flipped)
-    turns: tuple[Turn, ...] = ("rows and columns swapped", "channels first", "channels last")
-    for turn in turns:
+    turns: tuple[Turn, ...] = get_args(Turn)
+    for turn in turns[1:]:
         yield Hypothesis(("layout",), mine, turn)

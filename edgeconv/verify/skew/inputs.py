@@ -18,11 +18,18 @@ from edgeconv.verify.skew.hypotheses import Hypothesis
 
 __all__ = ["TURNS", "Kitchen", "Rereadable"]
 
-#: What may have happened to the axes of [N, ...] besides the declared layout.
+#: What may have happened to the axes of [N, ...] besides the declared layout. Where the
+#: bytes were reshaped and not transposed, the values are poured in another order.
 TURNS: Mapping[str, Callable[[Array], Array]] = {
     "rows and columns swapped": lambda x: x.swapaxes(1, 2),
-    "channels first": lambda x: np.moveaxis(x, -1, 1),
-    "channels last": lambda x: np.moveaxis(x, 1, -1),
+    "the values poured channels first": lambda x: np.moveaxis(x, -1, 1),
+    "the values poured channels last": lambda x: np.moveaxis(x, 1, -1),
+    "the values read as channels first": lambda x: np.moveaxis(
+        x.reshape(len(x), x.shape[-1], *x.shape[1:-1]), 1, -1
+    ),
+    "the values read as channels last": lambda x: np.moveaxis(
+        x.reshape(len(x), *x.shape[2:], x.shape[1]), -1, 1
+    ),
 }
 
 

@@ -66,7 +66,8 @@ def _round(number: float) -> str:
 
 def _name(kind: Kind, hypothesis: Hypothesis) -> str:
     if kind == "channel-order":
-        return f"{hypothesis.preprocess.color.upper()} input"
+        given, taken = ("RGB", "BGR")[:: 1 if hypothesis.preprocess.color == "bgr" else -1]
+        return f"{given} input to a model that takes {taken}"
     return NAMES[kind]
 
 
