@@ -128,6 +128,9 @@ class Anatomy(Protocol):
     def bias(self, step: Step) -> Array | None:
         """The real values of a step's bias; None where it has none."""
 
+    def kernel_scales(self, step: Step) -> Array | None:
+        """float32 [1] or [C]: the steps of a step's kernel; None where it is float."""
+
     def kernel_axis(self, step: Step) -> int:
         """The axis of a step's kernel along which its output channels lie."""
 

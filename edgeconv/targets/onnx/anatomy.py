@@ -109,6 +109,15 @@ class OnnxAnatomy:
         real: Array = value * scales[0] * scales[1]
         return real
 
+    def kernel_scales(self, step: Step) -> Array | None:
+        """See ``Anatomy.kernel_scales``."""
+        slot = _STEPS_OF_KERNEL.get(step.op)
+        node = self._writers[step.outputs[0]] if slot else self._writers.get(step.kernel)
+        if node is None or (slot is None and node.op_type != "DequantizeLinear"):
+            return None
+        scales = self._constant(node.input[1 if slot is None else slot])
+        return None if scales is None else scales.reshape(-1)
+
     def kernel_axis(self, step: Step) -> int:
         """See ``Anatomy.kernel_axis``."""
         node = self._writers[step.outputs[0]]

@@ -60,6 +60,14 @@ class TfliteAnatomy:
         """See ``Anatomy.bias``."""
         return self._constant(step.bias)
 
+    def kernel_scales(self, step: Step) -> Array | None:
+        """See ``Anatomy.kernel_scales``."""
+        source = self._frozen.get(self._index.get(step.kernel, -1), -1)
+        if source < 0:
+            return None
+        scales, _ = _steps_of(self._model.subgraphs[0].tensors[source])
+        return scales
+
     def kernel_axis(self, step: Step) -> int:
         """See ``Anatomy.kernel_axis``."""
         return _KERNELS[step.op][2]

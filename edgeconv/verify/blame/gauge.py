@@ -37,15 +37,16 @@ class Gauge:
         signal: Energy of the float model's output.
         noise: Energy of the candidate's error there, from all layers so far.
         local_noise: Energy of what the unit alone adds.
-        low: Smallest value in the float model.
-        high: Largest.
+        lows: float32 [C]: smallest value of each channel in the float model.
+        highs: float32 [C]: largest.
         clipped: Share of the float model's values that the candidate can't hold, percent.
     """
 
     def __init__(self, representable: tuple[float, float] | None, channel_axis: int) -> None:
         self.signal = self.noise = self.local_noise = 0.0
-        self.low, self.high = math.inf, -math.inf
-        self._representable, self._axis = representable, channel_axis
+        self.lows: Array = np.asarray([math.inf], np.float32)
+        self.highs: Array = -self.lows
+        self.representable, self._axis = representable, channel_axis
         self._beyond = self._count = 0
         self._shift: Array = np.zeros(0)
         self._seen = 0
@@ -57,11 +58,21 @@ class Gauge:
         self.signal += energy(expected)
         self.noise += energy(error)
         self.local_noise += energy(local)
-        low = float(expected.min(initial=math.inf))
-        high = float(expected.max(initial=-math.inf))
-        self.low, self.high = min(self.low, low), max(self.high, high)
-        self._count_clipped(expected, low, high)
-        self._add_channels(local)
+        others = self._other_axes(expected.ndim)
+        lows, highs = expected.min(axis=others), expected.max(axis=others)
+        self.lows, self.highs = np.minimum(self.lows, lows), np.maximum(self.highs, highs)
+        self._count_clipped(expected, float(lows.min()), float(highs.max()))
+        self._add_channels(local, others)
+
+    @property
+    def low(self) -> float:
+        """Smallest value in the float model."""
+        return float(self.lows.min())
+
+    @property
+    def high(self) -> float:
+        """Largest value in the float model."""
+        return float(self.highs.max())
 
     @property
     def clipped(self) -> float:
@@ -74,6 +85,11 @@ class Gauge:
         return self._shift / max(1, self._seen)
 
     @property
+    def positions(self) -> int:
+        """Values of each channel that were seen."""
+        return self._seen
+
+    @property
     def shift_share(self) -> float:
         """Part of the local error's energy that is a constant in each channel, 0 to 1."""
         if self.local_noise <= 0.0:
@@ -82,18 +98,21 @@ class Gauge:
 
     def _count_clipped(self, expected: Array, lowest: float, highest: float) -> None:
         self._count += expected.size
-        if self._representable is None:
+        if self.representable is None:
             return
-        low, high = self._representable
-        # Half a step beyond an end still rounds to it.
-        half = (high - low) / 512.0
-        if lowest >= low - half and highest <= high + half:
+        low, high = self.representable
+        # What lies a step of 8 bits beyond an end is rounded rather than clipped.
+        low, high = low - (high - low) / 255.0, high + (high - low) / 255.0
+        if lowest >= low and highest <= high:
             return
-        self._beyond += int(np.count_nonzero((expected < low - half) | (expected > high + half)))
+        self._beyond += int(np.count_nonzero((expected < low) | (expected > high)))
 
-    def _add_channels(self, local: Array) -> None:
-        axis = self._axis if -local.ndim <= self._axis < local.ndim else local.ndim - 1
-        others = tuple(i for i in range(local.ndim) if i != axis % max(1, local.ndim))
+    def _other_axes(self, rank: int) -> tuple[int, ...]:
+        """All axes but that of the channels."""
+        axis = self._axis if -rank <= self._axis < rank else rank - 1
+        return tuple(i for i in range(rank) if i != axis % max(1, rank))
+
+    def _add_channels(self, local: Array, others: tuple[int, ...]) -> None:
         sums = np.asarray(local.sum(axis=others), np.float64)
         self._shift = sums if self._seen == 0 else self._shift + sums
         self._seen += local.size // max(1, sums.size)

@@ -18,8 +18,9 @@ from edgeconv.progress import Progress, Silent
 from edgeconv.targets import TARGETS
 from edgeconv.targets.anatomy import Anatomy
 from edgeconv.types import Array, Artifact, FloatGraph
-from edgeconv.verify.blame.gauge import Gauge, decibels
+from edgeconv.verify.blame.gauge import Gauge
 from edgeconv.verify.blame.matching import Pair, carries_values, match, match_inputs
+from edgeconv.verify.blame.report import entries, with_histograms
 from edgeconv.verify.blame.runs import Viewer, chunks
 from edgeconv.verify.blame.share import shares
 from edgeconv.verify.blame.units import Unit, units
@@ -81,18 +82,8 @@ def blame(
                 gauges[unit.order].add(look)
             watch.advance()
     parts = shares(reference, views, found_units, gauges, items, sizes)
-    ranked = sorted(found_units, key=lambda unit: (-parts[unit.order], unit.order))
-    return tuple(
-        {
-            "name": unit.name,
-            "op": unit.op,
-            "sqnr_db": decibels(gauges[unit.order].signal, gauges[unit.order].noise),
-            "local_sqnr_db": decibels(gauges[unit.order].signal, gauges[unit.order].local_noise),
-            "share": parts[unit.order],
-            "order": unit.order,
-        }
-        for unit in ranked
-    )
+    told = entries(reference, candidate, found_units, gauges, parts)
+    return tuple(with_histograms(told, reference, candidate, found_units, views, items))
 
 
 def _items(x: Sequence[Array]) -> list[tuple[Array, ...]]:

@@ -28,11 +28,11 @@ from edgeconv.verify.blame.units import Unit
 
 __all__ = ["shares"]
 
-#: Multiplications that all runs may take; 2 s on one core of 2023.
-_WORK: Final = 1.2e11
+#: Multiplications that all runs may take; 1 s on one core of 2023.
+_WORK: Final = 6e10
 #: What moving one value costs, in multiplications.
 _MOVE: Final = 20
-_MOST_ITEMS: Final = 4
+_MOST_ITEMS: Final = 2
 #: Below that part of the largest noise-to-signal ratio a unit adds nothing.
 _NOTHING: Final = 1e-9
 
@@ -127,5 +127,5 @@ def _step_cost(reference: Anatomy, step: Step, sizes: Mapping[str, int]) -> int:
     kernel = reference.kernel(step) if step.kernel else None
     if kernel is None:
         return _MOVE * values
-    channels = kernel.shape[reference.kernel_axis(step)]
+    channels = int(kernel.shape[reference.kernel_axis(step)])
     return values * (_MOVE + kernel.size // max(1, channels))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from edgeconv.targets.anatomy import Anatomy, Step, needed
 from edgeconv.targets.names import number_repeats
@@ -16,6 +17,9 @@ from edgeconv.types import Layer
 from edgeconv.verify.blame.matching import Pair
 
 __all__ = ["Unit", "units"]
+
+#: Operators that put values in another order or shape.
+_LAYOUTS: Final = frozenset({"Transpose", "Reshape", "Identity", "TRANSPOSE", "RESHAPE"})
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class Unit:
 def units(
     reference: Anatomy, candidate: Anatomy, pairs: Sequence[Pair], layers: Sequence[Layer]
 ) -> list[Unit]:
-    """One unit a pair, in their order.
+    """One unit a pair, in their order; none for an input that is taken as it is.
 
     Args:
         reference: The float graph.
@@ -53,16 +57,18 @@ def units(
         layers: Of the float graph, for the names.
     """
     names = {layer.output: layer.name for layer in layers}
-    place = {pair.reference: order for order, pair in enumerate(pairs)}
+    told = [pair for pair in pairs if not _is_plain_input(reference, candidate, pair)]
+    place = {pair.reference: order for order, pair in enumerate(told)}
     ends = {pair.reference for pair in pairs}, {pair.candidate for pair in pairs}
     found: list[Unit] = []
-    for order, pair in enumerate(pairs):
+    for order, pair in enumerate(told):
         indices, before = needed(reference.steps, [pair.reference], ends[0])
         expected = _main([reference.steps[i] for i in indices])
+        fed = _is_input(reference, pair.reference)
         found.append(
             Unit(
-                name=pair.reference if expected is None else _name(expected, names),
-                op="INPUT" if expected is None else expected.op,
+                name=fed or _name(expected, names),
+                op="INPUT" if fed or expected is None else expected.op,
                 order=order,
                 pair=pair,
                 before=tuple(sorted(place[name] for name in before if name in place)),
@@ -74,6 +80,12 @@ def units(
     return [
         Unit(**{**vars(unit), "name": name}) for unit, name in zip(found, numbered, strict=True)
     ]
+
+
+def _is_plain_input(reference: Anatomy, candidate: Anatomy, pair: Pair) -> bool:
+    tensor = candidate.tensors[pair.candidate]
+    fed = pair.reference in reference.inputs and pair.candidate in candidate.inputs
+    return fed and tensor.dtype == "float32"
 
 
 def _counterpart(candidate: Anatomy, output: str, ends: Collection[str]) -> Step | None:
@@ -88,5 +100,16 @@ def _main(steps: Sequence[Step]) -> Step | None:
     return chosen[-1] if chosen else None
 
 
-def _name(step: Step, names: dict[str, str]) -> str:
-    return names.get(step.outputs[0], step.outputs[0])
+def _name(step: Step | None, names: dict[str, str]) -> str:
+    return "" if step is None else names.get(step.outputs[0], step.outputs[0])
+
+
+def _is_input(reference: Anatomy, name: str) -> str:
+    """The input whose values a tensor holds in another layout at most, or ""."""
+    writers = {output: step for step in reference.steps for output in step.outputs}
+    while name not in reference.inputs:
+        step = writers[name]
+        if step.op not in _LAYOUTS or len(step.inputs) != 1:
+            return ""
+        name = step.inputs[0]
+    return name
