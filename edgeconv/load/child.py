@@ -286,6 +286,9 @@ def _finish(
         "layers": layers,
         "operators": footprint.list_operators(graph_def, layers),
         "weight_count": footprint.count_weights(graph_def),
-        "activation_count": footprint.peak_activations(live.graph, live.inputs, live.outputs),
+        # Behind its inputs stand the variables that it captured.
+        "activation_count": footprint.peak_activations(
+            live.graph, live.inputs[: len(specs)], live.outputs
+        ),
         "parameters": int(model.count_params()) if model is not None else None,
     }

@@ -56,6 +56,20 @@ def test_a_sequential_model_opens_under_the_names_of_its_layers(
     assert info["inputs"] == [{"name": "input", "shape": [None, 16, 16, 3], "dtype": "float32"}]
 
 
+def test_the_footprint_counts_weights_activations_and_operators(
+    workshop: Workshop, tmp_path: Path
+) -> None:
+    info = opened(workshop, saved(workshop, tmp_path, "sequential", "m.keras"), Notes())
+
+    conv, head = 3 * 3 * 3 * 4 + 4, 4 * 3 + 3
+    assert info["weight_count"] == conv + head
+    assert info["activation_count"] == 16 * 16 * 3 + 14 * 14 * 4  # the input beside its convolution
+    operators = [tuple(pair) for pair in info["operators"]]
+    assert operators.index(("body/conv", "Conv2D")) < operators.index(("head", "MatMul"))
+    assert len(set(operators)) == len(operators)
+    assert not {"Const", "Placeholder"} & {operator for _, operator in operators}
+
+
 def test_a_model_of_mixed_precision_answers_in_float32(workshop: Workshop, tmp_path: Path) -> None:
     notes = Notes()
 
