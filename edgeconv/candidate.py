@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast, get_args
 
-from edgeconv.errors import HostFailure, RefusedInput, UsageError
+from edgeconv.errors import EdgeconvError, HostFailure, RefusedInput, UsageError
 from edgeconv.package.read_model import describe_file
 from edgeconv.runtime.answers import read_labels
 from edgeconv.runtime.checksums import SealedFolder
@@ -151,7 +151,7 @@ def _read_file(path: Path, folder: Path) -> Candidate:
     copy = folder / path.name
     copy.write_bytes(data)
     # A child process reads it first: whoever crashes that one doesn't crash us.
-    found = describe_file(copy)
+    found = _described(copy)
     format = cast(Format, found["format"])
     activation = _HEADS.get(found["head"], "linear")
     precision = _precision(found)
@@ -169,6 +169,16 @@ def _read_file(path: Path, folder: Path) -> Candidate:
         float_operators=found["float_operators"] or {},
     )
     return Candidate(path.name, ((artifact, model),), None, activation != "linear")
+
+
+def _described(copy: Path) -> dict[str, Any]:
+    try:
+        return describe_file(copy)
+    except EdgeconvError as error:
+        # It was read in our scratch folder, which nobody knows.
+        text = error.message.replace(str(copy), copy.name)
+        named = text if copy.name in text else f"{copy.name}: {text}"
+        raise type(error)(named, error.hint) from error
 
 
 def _bytes(path: Path) -> bytes:

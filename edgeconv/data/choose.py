@@ -41,7 +41,9 @@ class DataRequest:
 def check(request: DataRequest) -> None:
     """Refuse a path that isn't there before anything slow begins."""
     for spec in (request.calibration, request.parity):
-        if spec is not None and not (Path(spec).exists() or Path(spec.rpartition(":")[0]).exists()):
+        paths = () if spec is None else (spec, spec.rpartition(":")[0])
+        # Path("") is the current folder, which is always there.
+        if spec is not None and not any(path and Path(path).exists() for path in paths):
             raise UsageError(
                 f"There is no data {spec!r}.",
                 "Give an image folder, a CSV manifest or an .npz; PATH:SPLIT picks a split.",
