@@ -9,10 +9,13 @@ from edgeconv.types import Activation, Array, Interval, MetricValue
 from edgeconv.verify.classes import ClassMeter
 from edgeconv.verify.confidence import CalibrationMeter
 from edgeconv.verify.logits import (
+    SMALLEST,
     are_probabilities,
     confidences,
+    confidences_of_probabilities,
     divergence,
     margins,
+    smallest_of,
     threshold_for,
     to_logits,
 )
@@ -82,8 +85,8 @@ class AnswerMeter:
         self._probabilities = are_probabilities(reference, self._activation, self._threshold)
         self._by_class = ClassMeter(max(2, self._units))
 
-    def _logits(self, scores: Array) -> Array:
-        return to_logits(scores) if self._probabilities else scores
+    def _logits(self, scores: Array, smallest: float) -> Array:
+        return to_logits(scores, smallest) if self._probabilities else scores
 
     def _count_right(
         self, reference: Array, candidate: Array, ours: Array, theirs: Array, y: Array, sound: Array
@@ -96,10 +99,13 @@ class AnswerMeter:
 
     def _weigh(self, reference: Array, candidate: Array, classes: Array, sound: Array) -> None:
         """How far the distribution moved, and how much nearer the class came to its rival."""
-        before, after = self._logits(reference[sound]), self._logits(candidate[sound])
+        pair = reference[sound], candidate[sound]
+        smallest = smallest_of(self._units)
+        before, after = (self._logits(scores, smallest) for scores in pair)
         self._kl.add(divergence(before, after, self._activation).tolist())
-        was = margins(before, classes[sound])
-        self._change.add((margins(after, classes[sound]) - was).tolist())
+        # A margin is between two classes, whatever the many others add up to.
+        was, now = (margins(self._logits(scores, SMALLEST), classes[sound]) for scores in pair)
+        self._change.add((now - was).tolist())
         self._margin.add(np.abs(was).tolist())
 
     def _trust(
@@ -111,8 +117,12 @@ class AnswerMeter:
         for meter, scores, right in zip(
             self._calibration, (reference, candidate), (ours, theirs), strict=True
         ):
-            logits = self._logits(scores[sound])
-            meter.add(confidences(logits, self._activation), right[sound])
+            meter.add(self._confidences(scores[sound]), right[sound])
+
+    def _confidences(self, scores: Array) -> Array:
+        if self._probabilities:
+            return confidences_of_probabilities(scores)
+        return confidences(scores, self._activation)
 
     def _classes(self, scores: Array) -> Array:
         """The answer to each item; of equal scores the lowest index wins."""

@@ -7,16 +7,21 @@ import numpy as np
 from edgeconv.types import Activation, Array
 
 __all__ = [
+    "SMALLEST",
     "are_probabilities",
     "confidences",
+    "confidences_of_probabilities",
     "divergence",
     "margins",
+    "smallest_of",
     "threshold_for",
     "to_logits",
 ]
 
-#: An int8 softmax answers exactly 0 below 1/512; its logarithm must stay finite.
-_FLOOR = 1e-6
+#: An int8 softmax has steps of 1/256: what is smaller than half of one is 0 there. Both
+#: models' probabilities below count as this much, else all that was rounded away would
+#: look like certainty.
+SMALLEST = 1.0 / 512.0
 
 
 def are_probabilities(reference: Array, activation: Activation, threshold: float) -> bool:
@@ -34,19 +39,39 @@ def are_probabilities(reference: Array, activation: Activation, threshold: float
     return bool((reference >= 0.0).all() and (np.abs(reference.sum(axis=1) - 1.0) < 1e-3).all())
 
 
-def to_logits(scores: Array) -> Array:
+def smallest_of(classes: int) -> float:
+    """As ``SMALLEST``, but so that all of a thousand classes together count little."""
+    return min(SMALLEST, 0.01 / classes)
+
+
+def to_logits(scores: Array, smallest: float) -> Array:
     """Logits of which these probabilities are the softmax (of one unit, the sigmoid).
 
     Args:
         scores: float64 [N, C], probabilities; quantized ones needn't sum to 1.
+        smallest: Those below count as this.
 
     Returns:
         float64 [N, C].
     """
-    kept = np.clip(scores, _FLOOR, None)
+    kept = np.maximum(scores, smallest)
     if scores.shape[1] > 1:
         return np.asarray(np.log(kept))
-    return np.asarray(np.log(kept) - np.log(np.clip(1.0 - scores, _FLOOR, None)))
+    return np.asarray(np.log(kept) - np.log(np.maximum(1.0 - scores, smallest)))
+
+
+def confidences_of_probabilities(scores: Array) -> Array:
+    """Probability that a model gives its own answer, where it says so itself.
+
+    Args:
+        scores: float64 [N, C], probabilities.
+
+    Returns:
+        float64 [N] in [0, 1].
+    """
+    yes = scores[:, 0]
+    best = np.maximum(yes, 1.0 - yes) if scores.shape[1] == 1 else scores.max(axis=1)
+    return np.asarray(np.clip(best, 0.0, 1.0))
 
 
 def confidences(logits: Array, activation: Activation) -> Array:

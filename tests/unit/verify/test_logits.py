@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from edgeconv.verify.confidence import CalibrationMeter
-from edgeconv.verify.logits import are_probabilities, confidences, margins, to_logits
+from edgeconv.verify.logits import (
+    SMALLEST,
+    are_probabilities,
+    confidences,
+    confidences_of_probabilities,
+    margins,
+    smallest_of,
+    to_logits,
+)
 
 
 def softmax(x):
@@ -16,14 +24,30 @@ def softmax(x):
 
 def test_probabilities_come_back_from_their_logits():
     p = softmax(np.random.default_rng(0).normal(size=(20, 7)))
-    assert softmax(to_logits(p)) == pytest.approx(p)
+    assert softmax(to_logits(p, 1e-6)) == pytest.approx(p)
     one = np.array([[0.1], [0.5], [0.9]])
-    assert 1 / (1 + np.exp(-to_logits(one))) == pytest.approx(one, rel=1e-4)
+    assert 1 / (1 + np.exp(-to_logits(one, 1e-6))) == pytest.approx(one, rel=1e-4)
 
 
 def test_a_quantized_probability_of_zero_stays_finite():
-    assert np.isfinite(to_logits(np.array([[0.0, 1.0]]))).all()
-    assert np.isfinite(to_logits(np.array([[0.0], [1.0]]))).all()
+    assert np.isfinite(to_logits(np.array([[0.0, 1.0]]), SMALLEST)).all()
+    assert np.isfinite(to_logits(np.array([[0.0], [1.0]]), SMALLEST)).all()
+
+
+def test_what_an_int8_softmax_rounds_away_is_no_certainty():
+    """Its rival's 0 stands for anything below half a step, so the margin doesn't grow."""
+    p = softmax(np.random.default_rng(0).normal(scale=4, size=(2000, 10)))
+    y = p.argmax(1)
+    rounded = np.round(256 * p) / 256
+    before, after = (margins(to_logits(z, SMALLEST), y) for z in (p, rounded))
+    assert abs((after - before).mean()) < 0.02 * before.mean()
+    naive = margins(to_logits(rounded, 1e-6), y) - margins(to_logits(p, 1e-6), y)
+    assert naive.mean() > 10 * abs((after - before).mean())
+
+
+def test_small_probabilities_of_a_thousand_classes_add_up_to_little():
+    assert smallest_of(10) == pytest.approx(0.001) and smallest_of(2) == SMALLEST
+    assert 1000 * smallest_of(1000) == pytest.approx(0.01)
 
 
 def test_probabilities_are_told_from_scores():
@@ -42,6 +66,12 @@ def test_confidence_is_the_probability_of_the_answer():
     assert confidences(x, "sigmoid") == pytest.approx(1 / (1 + np.exp(-x.max(1))))
     one = np.array([[-2.0], [0.5]])
     assert confidences(one, "sigmoid") == pytest.approx(1 / (1 + np.exp(-np.abs(one[:, 0]))))
+
+
+def test_a_probability_is_a_confidence_itself():
+    p = np.array([[0.2, 0.7, 0.1], [0.9, 0.3, 0.0]])
+    assert confidences_of_probabilities(p).tolist() == [0.7, 0.9]
+    assert confidences_of_probabilities(np.array([[0.2], [1.004]])).tolist() == [0.8, 1.0]
 
 
 def test_a_margin_is_the_lead_over_the_best_rival():

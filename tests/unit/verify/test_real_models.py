@@ -8,7 +8,7 @@ import pytest
 from edgeconv.progress import Silent
 from edgeconv.runtime.engines import open_model
 from edgeconv.types import Artifact, Batch, Recipe
-from edgeconv.verify import Gate, exit_code, judge
+from edgeconv.verify import Gate, evidence, exit_code, judge
 
 
 class Cifar:
@@ -54,6 +54,13 @@ def test_the_published_int8_resnet_is_judged_as_it_was_measured(shared_data):
     # 2000 pictures prove what 250 of them can't.
     assert judged.status == "pass" and exit_code(verdict, "fail") == 0
     assert itself.equivalent and itself.status == "pass"
+    # Both end in a softmax: the int8 one's has 256 steps, and answers 0 for what is rare.
+    assert judged.metrics["ece_reference"] == pytest.approx(judged.metrics["ece"], abs=1.5)
+    assert 0 < judged.metrics["mean_kl_interval"].upper95 < 0.1
+    assert judged.metrics["worst_class_samples"] == 200
+    assert (
+        judged.metrics["worst_class_drop"].lower95 < 1 < judged.metrics["worst_class_drop"].upper95
+    )
 
 
 def test_the_same_model_on_250_of_them_is_undecided(shared_data):
@@ -62,3 +69,5 @@ def test_the_same_model_on_250_of_them_is_undecided(shared_data):
     judged = verdict.artifacts[0]
     assert judged.status == "inconclusive" and judged.needed > 250
     assert exit_code(verdict, "fail") == 1
+    # What 250 answers can't tell, 250 rows of scores can.
+    assert len(evidence(judged)) == 2 and judged.metrics["mean_kl_interval"].lower95 > 0

@@ -107,8 +107,10 @@ def test_a_softmax_that_stayed_inside_gives_the_same_divergence_and_confidence()
     p, q = (np.exp(z) / np.exp(z).sum(1, keepdims=True) for z in (a, b))
     outside = measure([a], [b], y, task="classification")
     inside = measure([p], [q], y, task="classification", activation="linear")
-    for name in ("mean_kl", "ece", "ece_reference"):
-        assert inside[name] == pytest.approx(outside[name], rel=1e-3)
+    for name in ("ece", "ece_reference"):
+        assert inside[name] == pytest.approx(outside[name])
+    # Probabilities below 1% in all count as that much, since int8 has none of them.
+    assert inside["mean_kl"] == pytest.approx(outside["mean_kl"], rel=0.1)
 
 
 def test_scores_of_no_scale_have_no_confidence():
