@@ -33,7 +33,8 @@ def layer_section(facts: Facts) -> str:
         '<h2 id="layers">Who is to blame</h2>\n<p class="note">Bars upwards: SQNR at the '
         "layer's output, with everything before it converted too; the taller the better. Bars "
         "downwards: the share of the final error that the layer itself adds. In red the first "
-        f"layer where the error jumps.</p>\n{body}"
+        "layer where the error jumps. Both models got the same inputs here, so a mistake before "
+        f"the model doesn't show.</p>\n{body}"
     )
 
 
@@ -123,10 +124,14 @@ def _table(row: Row, index: int) -> str:
     places = [pointer(row.at, "layers", i) for i in range(len(layers))]
     filled = [
         (title, kind, [write(layer, at) for layer, at in zip(layers, places, strict=True)])
-        for title, kind, write in _COLUMNS
+        for title, kind, write, _ in _COLUMNS
     ]
     columns = [column for column in filled if set(column[2]) - {MISSING, ""}]
-    head = "".join(f'<th data-sort="{kind}" scope="col">{title}</th>' for title, kind, _ in columns)
+    meanings = {title: meaning for title, _, _, meaning in _COLUMNS}
+    head = "".join(
+        f'<th data-sort="{kind}" scope="col" title="{meanings[title]}">{title}</th>'
+        for title, kind, _ in columns
+    )
     body = "\n".join(
         f'<tr id="l{index}-{i}" data-order="{_order(layers[i], i):g}">'
         + "".join(f'<td data-label="{title}">{cells[i]}</td>' for title, _, cells in columns)
@@ -176,17 +181,17 @@ def _outlier(layer: _Layer, at: str) -> str:
     channel = real(weights.get("outlier_channel"))
     if ratio == MISSING or channel is None:
         return ratio
-    return f"{ratio} <small>channel {plain(channel, 0)}</small>"
+    return f"{ratio} <small>ch. {plain(channel, 0)}</small>"
 
 
-#: Title, how to sort, what to write.
-_COLUMNS: tuple[tuple[str, str, _Cell], ...] = (
-    ("Layer", "text", _name),
-    ("SQNR", "number", _plain("sqnr_db", " dB")),
-    ("SQNR alone", "number", _plain("local_sqnr_db", " dB")),
-    ("Share", "number", _share),
-    ("Weights", "number", range_cell("weights")),
-    ("Widest channel", "number", _outlier),
-    ("Activation", "number", range_cell("activation")),
-    ("Clipped", "number", _clipped),
+#: Title, how to sort, what to write, what it means.
+_COLUMNS: tuple[tuple[str, str, _Cell, str], ...] = (
+    ("Layer", "text", _name, "Its name in the Keras model"),
+    ("SQNR", "number", _plain("sqnr_db", " dB"), "At its output, all layers before it converted"),
+    ("SQNR alone", "number", _plain("local_sqnr_db", " dB"), "Of what this layer alone adds"),
+    ("Share", "number", _share, "Of the final error"),
+    ("Weights", "number", range_cell("weights"), "Smallest and largest"),
+    ("Widest channel", "number", _outlier, "Its range over that of the median channel"),
+    ("Activation", "number", range_cell("activation"), "Smallest and largest, in the float model"),
+    ("Clipped", "number", _clipped, "Activations that the converted range can't hold"),
 )

@@ -55,9 +55,7 @@ def _beside(facts: Facts) -> str:
         + "</tr>"
         for name in names
     )
-    head = "".join(
-        f"<th>{name}</th>" for name in ["Beside the gate: the scores of all items", *files]
-    )
+    head = "".join(f"<th>{name}</th>" for name in ["Beside the gate: scores of all items", *files])
     return (
         f'\n<table class="cards beside">\n<thead><tr>{head}</tr></thead>\n'
         f"<tbody>\n{body}\n</tbody>\n</table>"
