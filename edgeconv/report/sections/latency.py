@@ -12,7 +12,7 @@ from edgeconv.report.text import plain, real
 
 __all__ = ["latency_section"]
 
-_COUNTS = (("threads", "thread(s)"), ("runs", "runs"))
+_COUNTS = (("threads", "thread"), ("runs", "run"))
 _ELSEWHERE = ("artifacts", "date", "schema_version")
 
 
@@ -39,6 +39,10 @@ def _bars(file: str, row: Mapping[str, Any]) -> Iterable[Bar]:
         yield Bar(f"{file}, float", floating, floating=True)
 
 
+def _counted(count: object, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def _time(row: Mapping[str, Any], key: str) -> float | None:
     value = real(row.get(key))
     return value if value is not None and value > 0.0 else None
@@ -48,7 +52,7 @@ def _measured_with(rows: Mapping[str, Mapping[str, Any]]) -> Iterable[tuple[str,
     """(file, such as ``litert 2.3.0, 100 runs, 95% within 2.1 ms``) pairs."""
     for file, row in rows.items():
         words = [str(row["engine"])] if row.get("engine") else []
-        words += [f"{row[key]} {name}" for key, name in _COUNTS if row.get(key)]
+        words += [_counted(row[key], name) for key, name in _COUNTS if row.get(key)]
         slow = _time(row, "latency_ms_p95")
         if slow is not None:
             words.append(f"95% within {plain(slow)} ms")

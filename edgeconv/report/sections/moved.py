@@ -27,7 +27,7 @@ _MOST_BYTES = 32_768
 _MOST_MOVES = 10
 _JPEG = b"\xff\xd8\xff"
 
-_KINDS = {"lost": "was right", "gained": "now right", "moved": "both wrong", "": "changed"}
+_KINDS = {"lost": "lost", "gained": "gained", "moved": "wrong in both", "": "changed"}
 
 
 @dataclass(frozen=True)
