@@ -37,7 +37,7 @@ def export(request: ExportRequest, progress: Progress | None = None) -> Export:
         EdgeconvError: Nothing was written then.
     """
     watch = progress or Silent()
-    recipe, destination = request.recipe, steps.check(request)
+    recipe, destination = request.recipe, steps.check(request, watch)
     with tempfile.TemporaryDirectory(prefix="edgeconv-") as name:
         folder = Path(name)
         # The workshop ends first, which ends whatever waits for it beside us.

@@ -26,11 +26,12 @@ __all__ = [
 ]
 
 
-def check(request: ExportRequest) -> Path:
+def check(request: ExportRequest, watch: Progress) -> Path:
     """Refuse what can be refused before anything slow begins.
 
     Args:
         request: The order.
+        watch: Told what follows from the order's device.
 
     Returns:
         Where the bundle goes.
@@ -53,6 +54,8 @@ def check(request: ExportRequest) -> Path:
     data.check(request.data)
     destination = package.destination(request.output, request.model.name, request.recipe.precision)
     package.check_destination(destination, force=request.force)
+    if request.device is not None:
+        watch.note(device.why_this_precision(request.device, request.recipe.precision))
     return destination
 
 

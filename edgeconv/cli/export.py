@@ -142,11 +142,9 @@ def _configure_rest(group: argparse._ArgumentGroup) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Export, show the table, return the exit code."""
-    from edgeconv import device, pipeline, verify
+    from edgeconv import pipeline, verify
 
     request = _request(args)
-    if request.device and args.precision is None and args.recipe is None:
-        console.note(device.why_this_precision(request.device))
     console.quiet()
     result = pipeline.export(request, console)
     console.done()

@@ -64,10 +64,15 @@ def recipe_for(device: Device, precision: Precision | None = None) -> Recipe:
     return Recipe(precision=precision or device.default_precision, onnx_activations=signs)
 
 
-def why_this_precision(device: Device) -> str:
-    """One line: what follows from the device, and why."""
+def why_this_precision(device: Device, precision: Precision) -> str:
+    """One line: what is made for the device, and why or in place of what."""
     formats = " and ".join(TARGETS[format].title for format in device.formats)
-    return f"{device.name}: {formats} {device.default_precision}, because {device.default_reason}"
+    if precision == device.default_precision:
+        return f"{device.name}: {formats} {precision}, because {device.default_reason}"
+    return (
+        f"{device.name}: {formats} {precision} as asked for; it runs {device.default_precision}"
+        f" best, because {device.default_reason}"
+    )
 
 
 def describe_device(device: Device) -> dict[str, Any]:
@@ -177,7 +182,10 @@ def _check_operators(
         )
     if named and watch is not None:
         shown = ", ".join(named[:_MOST_NAMED]) + (", ..." if len(named) > _MOST_NAMED else "")
-        watch.note(f"{device.name} leaves to {rules.fallback}: {shown}")
+        watch.note(
+            f"{device.name} leaves to {rules.fallback}: {shown};"
+            " layers made of its own operators would stay on it"
+        )
 
 
 def _more(named: Sequence[str]) -> str:
