@@ -163,7 +163,8 @@ def not_dequantized(yardstick: Yardstick, answers: Array) -> tuple[Undoing, floa
     # A line through pure noise explains nothing: the error stays near the whole spread.
     if line.factor <= 0.0 or yardstick.fit(line(answers)).error > 75.0 or after > 0.5 * before:
         return None
-    how = f"the outputs are read as q * {line.factor:.3g} {line.shift:+.3g}"
+    sign = "-" if line.shift < 0.0 else "+"
+    how = f"the outputs are read as q * {line.factor:.3g} {sign} {abs(line.shift):.3g}"
     return Undoing("not-dequantized", line, how), before, after
 
 

@@ -93,7 +93,10 @@ def _affine(preprocess: Preprocess) -> str:
     text = noun if scale == "1" else f"{noun} * {scale}"
     if not any(preprocess.offset):
         return text
-    return f"{text} - {offset[1:]}" if offset.startswith("-") else f"{text} + {offset}"
+    # Three minus signs in a row are one that the eye misses.
+    if all(number < 0 for number in preprocess.offset):
+        return f"{text} - {_numbers(tuple(-number for number in preprocess.offset))}"
+    return f"{text} + {offset}"
 
 
 def _numbers(numbers: tuple[float, ...]) -> str:

@@ -1,5 +1,6 @@
 """Arrays from .npz."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -171,3 +172,13 @@ def test_the_real_keyword_features_have_their_documented_range(shared_data: Path
     x = np.concatenate([batch.x[0] for batch in items.batches(64)])
     assert x.shape == (1000, 49, 10, 1)
     assert (round(float(x.min()), 1), round(float(x.max()), 1)) == (-123.4, 25.7)
+
+
+def test_the_same_arrays_are_seen_through_another_preprocessing(tmp_path: Path):
+    items = open_dataset(saved(tmp_path, x=PIXELS, y=Y), PICTURES, classes=3).select([4, 1])
+    other = items.with_preprocess(replace(PICTURES, color="bgr", scale=(1.0,)))
+    (batch,) = other.batches(2)
+    np.testing.assert_array_equal(batch.x[0], PIXELS[[4, 1], ..., ::-1])
+    assert batch.y.tolist() == [0, 1] and batch.ids == ("array 4", "array 1")
+    assert other.fingerprint == items.fingerprint
+    np.testing.assert_allclose(next(items.batches(2)).x[0], PIXELS[[4, 1]] / 255, atol=1e-6)

@@ -1,6 +1,7 @@
 """Image folders."""
 
 import unicodedata
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -171,3 +172,13 @@ def test_a_single_picture_is_a_set_of_one(tmp_path: Path):
 def test_file_names_of_any_bytes_are_shown_on_one_line(tmp_path: Path):
     picture(tmp_path / "a\nb\x1b[2J.png")
     assert open_dataset(str(tmp_path), SMALL).ids == (r"a\nb\x1b[2J.png",)
+
+
+def test_the_same_pictures_are_seen_through_another_preprocessing(tmp_path: Path):
+    classes_of(tmp_path, "ant", "cat")
+    items = open_dataset(str(tmp_path), SMALL, classes=2)
+    other = items.with_preprocess(replace(SMALL, offset=(-100.0,), height=4))
+    (here,), (there,) = items.batches(2), other.batches(2)
+    assert there.x[0].shape == (2, 4, 8, 3) and there.ids == here.ids
+    assert there.x[0].max() == here.x[0].max() - 100
+    assert other.fingerprint == items.fingerprint
