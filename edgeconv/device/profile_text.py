@@ -36,6 +36,7 @@ _SOURCES: Final = frozenset({
     "processor", "runtime", "precisions", "default_precision", "memory", "int8", "operators",
 })  # fmt: skip
 _LONGEST_TEXT: Final = 400
+_LONGEST_KEY: Final = 60
 _MOST_NAMES: Final = 1000
 _MOST_MIB: Final = 2.0**24
 _MOST_THREADS: Final = 1024
@@ -171,9 +172,10 @@ class _Table:
         self._values, self._where, self._path = values, where, path
         for key in values:
             if known is not None and key not in known:
-                near = difflib.get_close_matches(key, known, 1)
+                shown = key[:_LONGEST_KEY]
+                near = difflib.get_close_matches(shown, known, 1)
                 raise UsageError(
-                    f"{where}: there is no key {self._full(key)!r} in a device profile.",
+                    f"{where}: there is no key {self._full(shown)!r} in a device profile.",
                     f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(sorted(known))}.",
                 )
 
