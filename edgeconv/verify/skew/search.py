@@ -25,6 +25,8 @@ __all__ = ["ITEMS", "suspect"]
 ITEMS = 24
 #: Hypotheses are first tried on so many, and the best so many on all.
 _SCREEN, _FINALISTS = 8, 6
+#: So many of the best are tried together with a second mistake.
+_FIRSTS = 2
 #: Undone, a mistake leaves at most this share of the error ...
 _SHARE = 0.6
 #: ... and an error of at most this, percent: a model that doesn't follow the reference
@@ -103,7 +105,9 @@ class _Search:
         if answers is not None:
             found += self._after_the_model(answers)
         now = None if answers is None else self._yardstick.fit(self._undo(answers))
-        if now is not None and (now.error <= _SOUND or (found and _good(now))):
+        # The logits under coarse probabilities have an error of their own, the answers none.
+        undone = bool(found) and now is not None and (now.agreement or 0.0) >= _GOOD_AGREEMENT
+        if now is not None and (now.error <= _SOUND or undone or (found and _good(now))):
             return tuple(found)
         if best := self._best(hypotheses(self._mine, theirs, inputs), now):
             found.append(self._suspicion(best, now))
@@ -163,7 +167,7 @@ class _Search:
         if not finalists or not _enough(now, finalists[0].fit):
             pairs = [
                 both
-                for first in alone[:3]
+                for first in alone[:_FIRSTS]
                 for second in alone
                 if (both := joined(first.hypothesis, second.hypothesis, self._mine))
             ]
