@@ -9,7 +9,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from edgeconv import data, device, load, package, quantize, report, steps, verify
+from edgeconv import data, device, load, package, steps, verify
 from edgeconv.order import Export, ExportRequest
 from edgeconv.progress import Progress, Silent
 from edgeconv.targets import TARGETS
@@ -75,6 +75,8 @@ def export(request: ExportRequest, progress: Progress | None = None) -> Export:
             watch,
             on_disagreement=differing.append,
         )
+        artifacts = [artifact for artifact, _ in made]
+        verdict = steps.blamed(verdict, artifacts, graphs, parity, watch)
         watch.stage("measure latency")
         golden = next(iter(parity.batches(_GOLDEN_ITEMS))).x
         bench = device.bench(made, floats, [x[:1] for x in golden], steps.threads(request))
@@ -82,17 +84,11 @@ def export(request: ExportRequest, progress: Progress | None = None) -> Export:
         package.write_bundle(
             destination,
             source=source,
-            artifacts=[artifact for artifact, _ in made],
+            artifacts=artifacts,
             recipe=recipe,
             verdict=verify.verdict_to_json(verdict),
             bench=bench,
-            report=lambda manifest: report.render(
-                verdict,
-                manifest,
-                bench,
-                quantize.recipe_to_text(recipe),
-                [verify.named(item, source.labels) for item in differing],
-            ),
+            report=steps.page(verdict, bench, recipe, differing, source.labels, parity),
             golden_inputs=golden,
             versions=package.tool_versions(),
             force=request.force,

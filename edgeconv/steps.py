@@ -3,27 +3,46 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from edgeconv import data, device, load, package, prepare
+from edgeconv import data, device, load, package, prepare, report, verify
 from edgeconv.calibrate import clip, needs_histograms
+from edgeconv.data import Items
 from edgeconv.errors import Unsupported
 from edgeconv.order import ExportRequest
 from edgeconv.progress import Progress
+from edgeconv.quantize import recipe_to_text
 from edgeconv.runtime.engines import Model
 from edgeconv.targets import TARGETS
-from edgeconv.types import Artifact, Dataset, FloatGraph, Ranges, Recipe, SourceModel
+from edgeconv.types import (
+    Artifact,
+    Dataset,
+    FloatGraph,
+    Precision,
+    Ranges,
+    Recipe,
+    SourceModel,
+    Verdict,
+)
 
 __all__ = [
+    "blamed",
     "check",
     "described_device",
+    "page",
     "quantize",
     "refuse_graph",
     "refuse_source",
     "threads",
     "write",
 ]
+
+_QUANTIZED: tuple[Precision, ...] = ("int8", "int16x8", "dynamic")
+#: Items on which layers are compared; their sums hardly change with more.
+_BLAMED_ITEMS = 4
 
 
 def check(request: ExportRequest, watch: Progress) -> Path:
@@ -98,6 +117,39 @@ def quantize(
     clipped = clip(ranges, recipe, whole=[spec.name for spec in graph.outputs])
     watch.stage(f"quantize {target.title}")
     return write(prepare.apply(target, graph, clipped, recipe, folder), clipped, recipe, folder)
+
+
+def blamed(
+    verdict: Verdict,
+    artifacts: Sequence[Artifact],
+    graphs: Sequence[FloatGraph],
+    parity: Dataset,
+    watch: Progress,
+) -> Verdict:
+    """The verdict with each quantized artifact's layers in it, worst first."""
+    found = []
+    x = next(iter(parity.batches(_BLAMED_ITEMS))).x
+    for each, artifact, graph in zip(verdict.artifacts, artifacts, graphs, strict=True):
+        if artifact.precision in _QUANTIZED:
+            watch.stage(f"compare the layers of {each.file}")
+            each = verify.with_layers(each, artifact, graph, x, watch)
+        found.append(each)
+    return replace(verdict, artifacts=tuple(found))
+
+
+def page(
+    verdict: Verdict,
+    bench: Mapping[str, Any],
+    recipe: Recipe,
+    differing: Sequence[verify.Disagreement],
+    labels: Sequence[str],
+    parity: Items,
+) -> Callable[[Mapping[str, Any]], str]:
+    """What writes report.html once manifest.json is known."""
+    rows = [verify.named(item, labels) for item in differing]
+    pictures = data.thumbnails(parity, report.pictured(rows))
+    text = recipe_to_text(recipe)
+    return lambda manifest: report.render(verdict, manifest, bench, text, rows, pictures)
 
 
 def described_device(request: ExportRequest) -> dict[str, Any] | None:

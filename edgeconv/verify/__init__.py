@@ -1,6 +1,6 @@
 """Verify: paired metrics, their intervals, and the gate."""
 
-from edgeconv.verify.blame import blame
+from edgeconv.verify.blame import blame, with_layers
 from edgeconv.verify.catalogue import METRICS, MetricInfo, describe_metric
 from edgeconv.verify.checks import check, checkable
 from edgeconv.verify.conversion import check_conversion
@@ -50,4 +50,5 @@ __all__ = [
     "verdict_from_text",
     "verdict_to_json",
     "verdict_to_text",
+    "with_layers",
 ]
