@@ -24,8 +24,9 @@ __all__ = ["align"]
 
 #: Values of a tensor that are compared; more tell no more.
 _SAMPLE: Final = 4096
-#: What the same kind of operator is worth beside a correlation of at most 1.
-_SAME_OPERATOR: Final = 0.2
+#: What the same kind of operator is worth where the values correlate by 0.
+_SAME_OPERATOR: Final = 0.4
+_ACTIVATIONS: Final = frozenset({"Relu", "Clip", "LeakyRelu", "RELU", "RELU6", "LEAKY_RELU"})
 #: Behind the alignment, for branches that two files compute in another order.
 _SURE: Final = 0.95
 _KINDS: Final = {
@@ -62,7 +63,8 @@ def align(
     names = [name for step in reference.steps for name in step.outputs if name in expected]
     likeness = _likeness([expected[n] for n in names], [found[n] for n in others])
     alike = _same_kind(_kinds(reference, names), _kinds(candidate, others))
-    score = np.where(likeness >= 0, likeness + _SAME_OPERATOR * alike, -1.0)
+    # Values that fit need no operator that does.
+    score = np.where(likeness >= 0, likeness + _SAME_OPERATOR * alike * (1 - likeness), -1.0)
     chosen = _best_path(score)
     chosen.update(_swapped(likeness, chosen))
     return [(names[i], others[j]) for i, j in sorted(chosen.items())]
@@ -94,8 +96,21 @@ def _sample(value: Array) -> Array:
 
 
 def _kinds(anatomy: Anatomy, names: Sequence[str]) -> list[str]:
-    writers = {name: step.op for step in anatomy.steps for name in step.outputs}
-    return [_KINDS.get(writers[name], writers[name].lower()) for name in names]
+    """What each tensor is, where the same computation may be fused or not.
+
+    Behind an activation it is what the activation follows (``conv``); before one it
+    is something that a file with a fused activation doesn't have (``before conv``).
+    """
+    writers = {name: step for step in anatomy.steps for name in step.outputs}
+    bare = {step.inputs[0] for step in anatomy.steps if step.op in _ACTIVATIONS and step.inputs}
+    found = []
+    for name in names:
+        step = writers[name]
+        if step.op in _ACTIVATIONS and step.inputs:
+            step = writers.get(step.inputs[0], step)
+        kind = _KINDS.get(step.op, step.op.lower())
+        found.append(f"before {kind}" if name in bare else kind)
+    return found
 
 
 def _same_kind(left: Sequence[str], right: Sequence[str]) -> Array:

@@ -78,7 +78,9 @@ def match(
     else:
         taken = {pair.candidate for pair in inputs}
         others = _one_form_each(candidate, found, taken)
-        pairs += [Pair(*names) for names in align(reference, candidate, expected, found, others)]
+        # Behind quantization: it may do what an activation did.
+        values = {name: found[_last_form(candidate, name)] for name in others}
+        pairs += [Pair(*names) for names in align(reference, candidate, expected, values, others)]
     return [Pair(p.reference, _last_form(candidate, p.candidate)) for p in pairs]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,10 +14,21 @@ from edgeconv.types import Array
 from edgeconv.verify.blame.gauge import Gauge
 from edgeconv.verify.blame.units import Unit
 
-__all__ = ["BINS", "Kernels", "activation_range", "histogram", "kernels", "weight_range"]
+__all__ = [
+    "BINS",
+    "Kernels",
+    "activation_range",
+    "counts",
+    "ends",
+    "histogram",
+    "kernels",
+    "weight_range",
+]
 
 #: Of a histogram; the report draws them some 5 pixels wide.
 BINS: Final = 48
+#: A bin that float64 can't divide by any more.
+_NARROW: Final = 1e-300
 
 
 @dataclass(frozen=True)
@@ -92,10 +103,17 @@ def histogram(expected: Array, found: Array | None, low: float, high: float) -> 
     }
 
 
+def ends(values: Iterable[Array]) -> tuple[float, float]:
+    """The smallest and the largest finite value; 0 where there is none."""
+    finite = [np.nan_to_num(value, posinf=0.0, neginf=0.0) for value in values if value.size]
+    low = min((float(value.min()) for value in finite), default=0.0)
+    return low, max((float(value.max()) for value in finite), default=0.0)
+
+
 def counts(values: Array, low: float, high: float) -> list[int]:
     """How many values fall into each of BINS bins between ``low`` and ``high``."""
     width = (high - low) / BINS
-    if width <= 0.0:
+    if not width > _NARROW:
         return [0] * (BINS // 2) + [values.size] + [0] * (BINS - BINS // 2 - 1)
     places = (np.nan_to_num(values.reshape(-1)) - low) * (1.0 / width)
     places = np.clip(places, 0, BINS - 1).astype(np.int64)

@@ -13,6 +13,7 @@ from edgeconv.verify.blame.gauge import Gauge, decibels
 from edgeconv.verify.blame.ranges import (
     activation_range,
     counts,
+    ends,
     histogram,
     kernels,
     weight_range,
@@ -112,8 +113,8 @@ def _weight_histogram(
     held = kernels(reference, candidate, unit)
     if held is None:
         return None
-    both = held.expected if held.found is None else np.stack([held.expected, held.found])
-    return histogram(held.expected, held.found, float(both.min()), float(both.max()))
+    both = [held.expected] if held.found is None else [held.expected, held.found]
+    return histogram(held.expected, held.found, *ends(both))
 
 
 def _activations(
@@ -123,11 +124,9 @@ def _activations(
     edges: dict[int, tuple[float, float]] = {}
     for item in items:
         for unit, look in view(item):
-            low, high = edges.get(unit.order, (np.inf, -np.inf))
-            both = (look.expected, np.nan_to_num(look.found))
-            low = min(low, *(float(value.min(initial=np.inf)) for value in both))
-            high = max(high, *(float(value.max(initial=-np.inf)) for value in both))
-            edges[unit.order] = low, high
+            low, high = ends((look.expected, look.found))
+            before = edges.get(unit.order, (low, high))
+            edges[unit.order] = min(low, before[0]), max(high, before[1])
     sums: dict[int, Array] = {}
     for item in items:
         for unit, look in view(item):
