@@ -74,12 +74,11 @@ class Explainer:
 
     def blamed(self, verdict: ArtifactVerdict, given: verify.Given) -> ArtifactVerdict:
         """The verdict with its layers, worst first; as it was where they can't be told."""
-        blame = getattr(verify, "blame", None)
-        if self.workshop is None or not callable(blame):
+        if self.workshop is None:
             return verdict
         try:
             graph = self._lowered(given.artifact.format)
-            layers = blame(given.artifact, graph, self._few())
+            layers = verify.blame(given.artifact, graph, self._few())
         except EdgeconvError as error:
             self.watch.note(f"no layer could be blamed: {error.message}")
             return verdict

@@ -161,18 +161,20 @@ def _ask_candidate(
     watch: Progress,
 ) -> tuple[list[list[Rows]], Reference]:
     """The candidate's answers, asked while the reference still thinks where that is possible."""
-    items = _own_items(request, candidate)
-    if items is None:
-        watch.stage("ask the reference")
-        reference = asked.result()
-        own = candidate.source.preprocess if candidate.source else None
-        items = reference.dataset.with_preprocess(own) if own else reference.dataset
-    watch.stage("ask the candidate", len(items))
     runners = [model for _, model in candidate.entries]
-    rows = answer(runners, items, folder, "candidate", _Watchful(watch, asked))
+    early = _own_items(request, candidate)
+    if early is not None:
+        watch.stage("ask the candidate", len(early))
+        rows = answer(runners, early, folder, "candidate", _Watchful(watch, asked))
     if not asked.done():
         watch.stage("wait for the reference")
-    return rows, asked.result()
+    reference = asked.result()
+    if early is not None and early.ids == reference.dataset.ids:
+        return rows, reference
+    own = candidate.source.preprocess if candidate.source else None
+    items = reference.dataset.with_preprocess(own) if own else reference.dataset
+    watch.stage("ask the candidate", len(items))
+    return answer(runners, items, folder, "candidate-again", watch), reference
 
 
 def _own_items(request: VerifyRequest, candidate: Candidate) -> Items | None:

@@ -188,7 +188,7 @@ def _number(value: float | None) -> float | None:
 
 
 def _decode_artifact(document: object, where: str) -> ArtifactVerdict:
-    later = {"checks": [], "suspicions": []}
+    later: dict[str, list[object]] = {"checks": [], "suspicions": []}
     whole = {**later, **document} if isinstance(document, dict) else document
     fields = _object(whole, where, _ARTIFACT)
     if fields["format"] not in get_args(Format) or fields["precision"] not in get_args(Precision):
