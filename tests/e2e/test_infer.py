@@ -136,7 +136,7 @@ def test_bench_tells_engine_machine_times_and_memory(bundle: Path) -> None:
     command = ("--bench", "--repeat", "7", "--warmup", "1", "--batch", "5", "--threads", "2")
     document = json.loads(infer(bundle, *command, "--json").stdout)
     assert document["schema_version"] == 1
-    assert set(document) == {
+    assert set(document) >= {
         "schema_version", "model", "precision", "file", "engine", "device", "fallback", "python",
         "numpy", "machine", "system", "threads", "batch", "samples", "outputs", "load_ms",
         "latency_ms", "items_per_s", "peak_memory_kib",
