@@ -6,11 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgeconv import calibrate, prepare
 from edgeconv.preprocess import Preprocess
+from edgeconv.progress import Silent
 from edgeconv.targets import TARGETS
 from edgeconv.types import Recipe, SourceModel, TensorSpec
 from edgeconv.verify import blame
 from edgeconv.workshop import Workshop
+from tests.faults.layer_faults import ANYWHERE
+from tests.faults.onnx_parts import OnnxModel
+from tests.faults.tflite_parts import TfliteModel
 from tests.unit.verify.blame import tiny
 
 pytestmark = pytest.mark.long
@@ -91,9 +96,6 @@ def test_mobilenetv2_in_int8_has_no_layer_that_stands_out(shared_data, tmp_path,
     x = np.stack(pixels).astype(np.float32) / 127.5 - 1
     graph = lowered(shared_data / "models" / "mobilenetv2_imagenet.keras", format, tmp_path)
     target, recipe = TARGETS[format], Recipe()
-    from edgeconv import calibrate, prepare
-    from edgeconv.progress import Silent
-
     ranges = calibrate.clip(
         target.observe(graph, tiny.Items(x), Silent(), histograms=True),
         recipe,
@@ -107,3 +109,28 @@ def test_mobilenetv2_in_int8_has_no_layer_that_stands_out(shared_data, tmp_path,
     # Nothing is broken, so no reason speaks of a constant that is wrong.
     assert not [layer["reason"] for layer in found if "its bias" in layer["reason"]]
     assert not [layer["reason"] for layer in found if "its weights" in layer["reason"]]
+
+
+@pytest.mark.parametrize("format", ["tflite", "onnx"])
+def test_nine_of_ten_faults_of_the_resnet_are_blamed_on_their_layer(shared_data, tmp_path, format):
+    folder = shared_data / "mlperf-tiny" / "image_classification"
+    graph = lowered(folder / "pretrainedResnet.h5", format, tmp_path)
+    sample = np.load(shared_data / "cifar10" / "cifar10_sample.npz")
+    x = sample["x_train"][:64].astype(np.float32)
+    target, recipe = TARGETS[format], Recipe()
+    seen = target.observe(graph, tiny.Items(x), Silent(), histograms=True)
+    ranges = calibrate.clip(seen, recipe, whole=[spec.name for spec in graph.outputs])
+    ready = prepare.apply(target, graph, ranges, recipe, tmp_path)
+    good = target.quantize(ready, ranges, recipe, tmp_path / "good")
+    opener = {"tflite": TfliteModel, "onnx": OnnxModel}[format]
+    hits = []
+    for layer in opener(good.path.read_bytes()).fused:
+        for name, change in ANYWHERE.items():
+            model = opener(good.path.read_bytes())
+            model[layer] = change(model[layer])
+            (tmp_path / "bad").write_bytes(model.to_bytes())
+            found = blame(replace(good, path=tmp_path / "bad"), graph, (x[:2],))
+            first = {each["name"].partition("#")[0] for each in found[:2]}
+            hits.append((bool(first & model.fused[layer]), layer, name))
+    assert len(hits) == 100
+    assert sum(hit for hit, _, _ in hits) >= 90, [each for each in hits if not each[0]]
