@@ -38,6 +38,7 @@ MODULES = (
     "runtime/inputs",
     "runtime/session",
     "runtime/replay",
+    "runtime/operators",
     "runtime/measure",
     "runtime/options",
     "runtime/show",

@@ -20,7 +20,7 @@ import numpy as np
 from edgeconv.errors import MissingDependency, RefusedInput, Unsupported, UsageError
 from edgeconv.runtime.affine import dequantize, quantize
 from edgeconv.runtime.matching import first_line
-from edgeconv.runtime.onnx_file import OnnxFile
+from edgeconv.runtime.onnx_file import BoundCall, OnnxFile
 from edgeconv.runtime.providers import DEVICES, Place
 from edgeconv.runtime.quiet import quiet_stderr
 from edgeconv.runtime.tflite_file import TfliteFile
@@ -94,6 +94,7 @@ class Model:
         self.device = file.device
         self.note = file.note
         self.raw = file.run
+        self._file = file
         self._library = library
 
     @property
@@ -136,6 +137,29 @@ class Model:
             raise UsageError("The inputs hold different numbers of items.")
         return ready
 
+    def bound(self, *x: Array) -> BoundCall:
+        """A call on ``x`` that copies nothing to the device and nothing back.
+
+        Args:
+            x: As ``raw`` takes them.
+
+        Raises:
+            Unsupported: The engine is not ONNX Runtime.
+            UsageError: A dtype or shape is not the file's.
+        """
+        if not isinstance(self._file, OnnxFile):
+            raise Unsupported(
+                f"{self.engine} can't keep inputs and outputs on a device.",
+                "Leave --bind away, or take --engine onnxruntime.",
+            )
+        return self._file.bound(*x)
+
+    def end_profiling(self) -> str:
+        """Name of the file that the operators were traced into; for ``profile`` sessions only."""
+        if not isinstance(self._file, OnnxFile):
+            raise Unsupported(f"{self.engine} has no profile of operators.")
+        return self._file.end_profiling()
+
 
 def _checked(x: Array, spec: TensorSpec) -> Array:
     wanted, found = spec.shape[1:], x.shape[1:]
@@ -162,6 +186,7 @@ def open_model(
     device: Optional[str] = None,
     allow_fallback: bool = False,
     half: bool = False,
+    profile: str = "",
 ) -> Model:
     """Open a model file's bytes with an engine that is installed.
 
@@ -176,6 +201,7 @@ def open_model(
         device: A key of ``DEVICES``; None is the CPU.
         allow_fallback: Take the CPU where the device can't; the model's note then says so.
         half: The file holds float16, which TensorRT wants to be told.
+        profile: Start of the name of a file for ONNX Runtime's trace; "" for none.
 
     Raises:
         UsageError: No such engine or device.
@@ -187,7 +213,7 @@ def open_model(
         raise UsageError(f"There is no device {device!r}.", f"Choose one of: {', '.join(DEVICES)}.")
     name, library = _engine_for(format, engine)
     opener = TfliteFile if format == "tflite" else OnnxFile
-    place = Place(threads, device or "cpu", allow_fallback, half)
+    place = Place(threads, device or "cpu", allow_fallback, half, profile)
     file = opener(data, library, tuple(inputs), tuple(outputs), place)
     return Model(name, library, file)
 

@@ -10,6 +10,7 @@ the inputs to having the outputs, without preprocessing.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sys
 import time
@@ -23,6 +24,7 @@ import numpy as np
 from edgeconv.errors import HostFailure
 from edgeconv.runtime.arrays import read_npz
 from edgeconv.runtime.inputs import MAX_ARRAY_BYTES, read_bounded, ready_arrays
+from edgeconv.runtime.operators import operator_times
 from edgeconv.runtime.replay import golden_inputs
 from edgeconv.runtime.session import Session
 from edgeconv.types import Array
@@ -41,6 +43,8 @@ class Work(NamedTuple):
         batch: Items a call.
         repeat: Calls that are timed with ``bench``.
         warmup: Calls before the clock starts.
+        bind: Inputs and outputs stay on the device while ``bench`` times it.
+        profile: Tell the time of each operator too.
     """
 
     inputs: Optional[Path] = None
@@ -49,6 +53,8 @@ class Work(NamedTuple):
     batch: int = 1
     repeat: int = 50
     warmup: int = 0
+    bind: bool = False
+    profile: bool = False
 
 
 def measure(session: Session, work: Work, load_ms: float, threads: int) -> dict[str, Any]:
@@ -69,33 +75,62 @@ def measure(session: Session, work: Work, load_ms: float, threads: int) -> dict[
         HostFailure: A file can't be read or written.
     """
     x = session.model.quantized(*_arrays(session, work))
-    batches = [tuple([a[i : i + work.batch] for a in x]) for i in range(0, len(x[0]), work.batch)]
-    for _ in range(work.warmup):
-        session.model.raw(*batches[0])
+    samples = len(x[0])
     times: list[float] = []
     written = None
     if work.outputs is not None or not work.bench:
-        rows = [_timed(session, group, times) for group in batches]
-        written = [np.concatenate(column) for column in zip(*rows)]
+        written = _outputs(session, work, x, times)
     if work.outputs is not None and written is not None:
         write_npz(work.outputs, written)
+    first_ms = None
     if work.bench:
-        whole = np.arange(work.batch) % len(x[0])
-        group = tuple([a[whole] for a in x])
-        times = []
-        for _ in range(work.repeat):
-            _timed(session, group, times)
-    return {
+        whole = np.arange(work.batch) % samples
+        x = tuple([a[whole] for a in x])
+        first_ms, times = _bench(session, work, x)
+    costs = {
         **_machine(session),
         "threads": threads,
         "batch": work.batch,
-        "samples": len(x[0]),
+        "samples": samples,
+        "bound": work.bind,
         "outputs": [] if written is None else _described(session, written),
         "load_ms": round(load_ms, 3),
+        "first_call_ms": first_ms,
         "latency_ms": _latency(times),
         "items_per_s": round(work.batch * 1e3 / float(np.median(times)), 3),
         "peak_memory_kib": peak_memory_kib(),
     }
+    if work.profile and work.bench:  # last, since it takes memory of its own
+        rows, note = operator_times(session, x, threads, work.repeat)
+        costs.update(operators=rows, operators_note=note or None)
+    return costs
+
+
+def _outputs(session: Session, work: Work, x: tuple[Array, ...], times: list[float]) -> list[Array]:
+    """All items through the model, ``batch`` at once; the calls' times go into ``times``."""
+    batches = [tuple([a[i : i + work.batch] for a in x]) for i in range(0, len(x[0]), work.batch)]
+    for _ in range(0 if work.bench else work.warmup):
+        session.model.raw(*batches[0])
+    rows = []
+    for group in batches:
+        start = time.perf_counter()
+        rows.append(session.model.raw(*group))
+        times.append((time.perf_counter() - start) * 1e3)
+    return [np.concatenate(column) for column in zip(*rows)]
+
+
+def _bench(session: Session, work: Work, x: tuple[Array, ...]) -> tuple[float, list[float]]:
+    """Milliseconds of the first call, warm-up or not, and of those that count.
+
+    The first one of a shape is where TensorRT builds its engine and CUDA chooses kernels.
+    """
+    call = session.model.bound(*x) if work.bind else functools.partial(session.model.raw, *x)
+    times: list[float] = []
+    for _ in range(work.warmup + work.repeat):
+        start = time.perf_counter()
+        call()
+        times.append((time.perf_counter() - start) * 1e3)
+    return round(times[0], 3), times[work.warmup :]
 
 
 def _arrays(session: Session, work: Work) -> tuple[Array, ...]:
@@ -103,13 +138,6 @@ def _arrays(session: Session, work: Work) -> tuple[Array, ...]:
         return golden_inputs(session.folder, session.manifest)
     arrays = read_npz(read_bounded(work.inputs), str(work.inputs), MAX_ARRAY_BYTES)
     return ready_arrays(arrays, session.manifest.inputs, work.inputs.name)
-
-
-def _timed(session: Session, x: tuple[Array, ...], times: list[float]) -> tuple[Array, ...]:
-    start = time.perf_counter()
-    outputs = session.model.raw(*x)
-    times.append((time.perf_counter() - start) * 1e3)
-    return outputs
 
 
 def _latency(times: Sequence[float]) -> dict[str, Any]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from edgeconv.errors import Unsupported, UsageError
 from edgeconv.runtime.matching import first_line, in_batches, match_tensors
 from edgeconv.runtime.providers import Place, start_session
 from edgeconv.types import Array, TensorSpec
 
-__all__ = ["OnnxFile"]
+__all__ = ["BoundCall", "OnnxFile"]
 
 #: ONNX Runtime's words for element types.
 _ONNX_DTYPES = {
@@ -24,6 +24,31 @@ _ONNX_DTYPES = {
     "tensor(int64)": "int64",
     "tensor(bool)": "bool",
 }
+
+
+class BoundCall(NamedTuple):
+    """One call whose inputs and outputs stay where the model runs.
+
+    Attributes:
+        session: ``onnxruntime.InferenceSession``.
+        binding: Its ``IOBinding``.
+    """
+
+    session: Any
+    binding: Any
+
+    def __call__(self) -> None:
+        """Run, and wait until the outputs are there."""
+        try:
+            self.session.run_with_iobinding(self.binding)
+            self.binding.synchronize_outputs()
+        # ONNX Runtime's exceptions share no base class but Exception.
+        except Exception as error:
+            raise UsageError(f"The model did not take the input: {first_line(error)}") from error
+
+    def outputs(self) -> tuple[Array, ...]:
+        """Copies of the last call's outputs."""
+        return tuple(self.binding.copy_outputs_to_cpu())
 
 
 class OnnxFile:
@@ -54,6 +79,7 @@ class OnnxFile:
         outputs: tuple[TensorSpec, ...],
         place: Place,
     ) -> None:
+        self._library = library
         self._session, self.device, self.note = start_session(library, data, place)
         slots = [_spec_of_node(node) for node in self._session.get_inputs()]
         order, self.inputs = match_tensors(slots, inputs, "input")
@@ -80,6 +106,28 @@ class OnnxFile:
         # ONNX Runtime's exceptions share no base class but Exception.
         except Exception as error:
             raise UsageError(f"The model did not take the input: {first_line(error)}") from error
+
+    def bound(self, *x: Array) -> BoundCall:
+        """Put ``x`` where the model runs, once, for any number of calls.
+
+        Args:
+            x: As for ``run``, and no other batch than the file's own where it has one.
+
+        Raises:
+            UsageError: A dtype or shape is not the file's.
+        """
+        place = "cpu" if self.device == "cpu" else "cuda"
+        binding = self._session.io_binding()
+        for name, array in zip(self._input_names, x):
+            value = self._library.OrtValue.ortvalue_from_numpy(array, place, 0)
+            binding.bind_ortvalue_input(name, value)
+        for name in self._output_names:
+            binding.bind_output(name, place, 0)
+        return BoundCall(self._session, binding)
+
+    def end_profiling(self) -> str:
+        """The trace's file; only of a session that was opened with one."""
+        return str(self._session.end_profiling())
 
 
 def _spec_of_node(node: Any) -> TensorSpec:

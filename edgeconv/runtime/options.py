@@ -90,6 +90,16 @@ def add_bench_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="calls before the clock starts (default: 5 with --bench, else 0)",
     )
+    parser.add_argument(
+        "--bind",
+        action="store_true",
+        help="with --bench: keep inputs and outputs on the device, and time the model alone",
+    )
+    parser.add_argument(
+        "--profile",
+        action="store_true",
+        help="with --bench: how long each operator takes, where the engine can tell",
+    )
 
 
 def work_of(args: argparse.Namespace) -> Work:
@@ -114,6 +124,8 @@ def work_of(args: argparse.Namespace) -> Work:
         batch=args.batch,
         repeat=getattr(args, "repeat", 1),
         warmup=warmup,
+        bind=getattr(args, "bind", False),
+        profile=getattr(args, "profile", False),
     )
 
 

@@ -58,12 +58,15 @@ class Place(NamedTuple):
         allow_fallback: Take the CPU, for the whole model or for the operators that the
             device lacks, and say so in a note.
         half: The file holds float16, which TensorRT wants to be told.
+        profile: Start of the name of the file that ONNX Runtime traces its operators
+            into; "" for no trace.
     """
 
     threads: int = 1
     device: str = "cpu"
     allow_fallback: bool = False
     half: bool = False
+    profile: str = ""
 
 
 class Started(NamedTuple):
@@ -138,6 +141,9 @@ def _session(library: Any, data: bytes, place: Place) -> Any:
     options.inter_op_num_threads = 1
     options.log_severity_level = 3  # errors only
     options.use_deterministic_compute = True
+    if place.profile:
+        options.enable_profiling = True
+        options.profile_file_prefix = place.profile
     if place.device != "cpu":
         options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
         if not _tells_assignment(library.InferenceSession) and not place.allow_fallback:

@@ -136,8 +136,9 @@ def open_artifact(
     threads: int = 1,
     device: Optional[str] = None,
     allow_fallback: bool = False,
+    profile: str = "",
 ) -> Model:
-    """Open one model file of a sealed bundle.
+    """Open one model file of a sealed bundle; ``profile`` as in ``open_model``.
 
     Raises:
         EdgeconvError: As ``open_model``.
@@ -154,6 +155,7 @@ def open_artifact(
         device,
         allow_fallback,
         half=artifact.precision == "fp16",
+        profile=profile,
     )
 
 
