@@ -8,6 +8,7 @@ file is off by one is not.
 from __future__ import annotations
 
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,6 +20,9 @@ from edgeconv.types import Array
 __all__ = ["Pairing", "pair_classes"]
 
 _NAMED = 3
+
+#: A class name, and how many classes before it have the same.
+_Label = tuple[str, int]
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,8 @@ def pair_classes(
     """Pair classes by the text of their labels.
 
     Classes whose label the other side doesn't have are paired in the order in
-    which they stand, where both sides have as many of them.
+    which they stand, where both sides have as many of them. So are classes of one
+    name: ImageNet has two cranes, a bird and a machine.
 
     Args:
         reference: Labels by class index; empty where there are none.
@@ -55,15 +60,13 @@ def pair_classes(
         classes: Columns that the candidate has; None for one a label.
 
     Returns:
-        The order; none where labels are missing on a side, are not unique, or
-        their number is not that of the columns.
+        The order; none where labels are missing on a side, or their number is
+        not that of the columns.
     """
-    ours, theirs = [_normal(x) for x in reference], [_normal(x) for x in candidate]
+    ours, theirs = _numbered(reference), _numbered(candidate)
     counted = len(candidate) == (len(candidate) if classes is None else classes)
     if not ours or not theirs or ours == theirs or not counted:
         return Pairing()
-    if len(set(ours)) < len(ours) or len(set(theirs)) < len(theirs):
-        return Pairing(note="labels occur twice, so classes are paired by their order")
     place = {label: index for index, label in enumerate(theirs)}
     missing = [label for label in ours if label not in place]
     known = set(ours)
@@ -79,7 +82,7 @@ def pair_classes(
     return Pairing(columns, _note(missing, strange))
 
 
-def _note(missing: Sequence[str], strange: Sequence[str]) -> str:
+def _note(missing: Sequence[_Label], strange: Sequence[_Label]) -> str:
     if missing:
         return (
             f"labels differ: the reference's {_list(missing)} "
@@ -90,10 +93,20 @@ def _note(missing: Sequence[str], strange: Sequence[str]) -> str:
     return ""
 
 
-def _list(labels: Sequence[str]) -> str:
-    named = ", ".join(repr(printable(label)[:40]) for label in labels[:_NAMED])
+def _list(labels: Sequence[_Label]) -> str:
+    named = ", ".join(repr(printable(label)[:40]) for label, _ in labels[:_NAMED])
     more = len(labels) - _NAMED
     return f"{named} and {more} more" if more > 0 else named
+
+
+def _numbered(labels: Sequence[str]) -> list[_Label]:
+    """Each label with how often it has occurred before."""
+    seen: Counter[str] = Counter()
+    numbered = []
+    for label in map(_normal, labels):
+        numbered.append((label, seen[label]))
+        seen[label] += 1
+    return numbered
 
 
 def _normal(label: str) -> str:
