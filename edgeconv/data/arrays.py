@@ -7,6 +7,7 @@ size. For any other, ``x`` goes to the model as ``x * scale + offset``.
 from __future__ import annotations
 
 import hashlib
+import mmap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +27,8 @@ __all__ = ["ArrayItems", "read_arrays"]
 
 #: Looked at to tell pixels 0..255 from values that are already scaled.
 _GLANCE = 16
+#: Of a mapped file, so much is in memory at once.
+_MOST_MAPPED_BYTES = 4 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +64,17 @@ class ArrayItems:
     def load(self, indices: Sequence[int]) -> Iterator[tuple[Array, ...]]:
         """Each item in turn, one float32 [1, ...] a model input."""
         # Threads pay where pixels are resized; an array is ready sooner than a thread.
-        return (ordered_map if self.preprocess.kind == "image" else map)(self._load, indices)
+        items = (ordered_map if self.preprocess.kind == "image" else map)(self._load, indices)
+        return self._forgetful(items)
+
+    def _forgetful(self, items: Iterator[tuple[Array, ...]]) -> Iterator[tuple[Array, ...]]:
+        """The same; pages that were read count as this process's memory until they are let go."""
+        item_bytes = sum(x.nbytes // max(1, len(x)) for x in self.x)
+        often = max(1, _MOST_MAPPED_BYTES // max(1, item_bytes))
+        for number, item in enumerate(items, 1):
+            if number % often == 0:
+                _let_go(self.x)
+            yield item
 
     def with_preprocess(self, preprocess: Preprocess) -> ArrayItems:
         """The same arrays, made into inputs in another way."""
@@ -72,6 +85,14 @@ class ArrayItems:
             return tuple(prepare_array(self.preprocess, x[index]) for x in self.x)
         except EdgeconvError as error:
             raise type(error)(f"array {index}: {error.message}", error.hint) from None
+
+
+def _let_go(arrays: Sequence[Array]) -> None:
+    """Unmap what was read so far; it comes back from the file when it is read again."""
+    for array in arrays:
+        mapped = getattr(array, "_mmap", None)
+        if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):  # not on Windows
+            mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def read_arrays(

@@ -182,3 +182,25 @@ def test_the_same_arrays_are_seen_through_another_preprocessing(tmp_path: Path):
     assert batch.y.tolist() == [0, 1] and batch.ids == ("array 4", "array 1")
     assert other.fingerprint == items.fingerprint
     np.testing.assert_allclose(next(items.batches(2)).x[0], PIXELS[[4, 1]] / 255, atol=1e-6)
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="needs Linux's /proc")
+def test_a_large_file_is_never_wholly_in_memory(tmp_path: Path) -> None:
+    path = tmp_path / "large.npz"
+    np.savez(path, x=np.ones((64, 2**18), np.float32))  # 64 MiB
+    items = read_arrays(path, Preprocess(kind="array"))
+
+    resident = [_resident_bytes(path) for _ in items.batches(1)]
+
+    assert 0 < max(resident) < 16 * 2**20
+
+
+def _resident_bytes(path: Path) -> int:
+    """Of the mappings of ``path`` in this process."""
+    total, inside = 0, False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        if line.endswith(str(path)):
+            inside = True
+        elif inside and line.startswith("Rss:"):
+            total, inside = total + int(line.split()[1]) * 1024, False
+    return total
