@@ -13,9 +13,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from edgeconv.errors import UsageError
+from edgeconv.errors import EdgeconvError, Unsupported, UsageError
 from edgeconv.progress import Progress, Silent
-from edgeconv.targets import TARGETS
+from edgeconv.targets import TARGETS, Target
 from edgeconv.targets.anatomy import Anatomy
 from edgeconv.types import Array, Artifact, FloatGraph
 from edgeconv.verify.blame.gauge import Gauge
@@ -54,10 +54,10 @@ def blame(
         Unsupported: The file has other inputs, or its engine can't run parts of it.
     """
     watch = progress or Silent()
-    items = _items(x)
     target = TARGETS[graph.format]
     reference = target.anatomy(graph.path.read_bytes())
-    candidate = target.anatomy(artifact.path.read_bytes())
+    candidate = opened(target, artifact)
+    items = _items(x, [reference.tensors[name].dtype for name in reference.inputs])
     inputs = match_inputs(reference, candidate)
     expected, found = _first_look(reference, candidate, inputs, items[0])
     pairs = match(reference, candidate, inputs, expected, found)
@@ -65,16 +65,16 @@ def blame(
     del expected, found
     found_units = units(reference, candidate, pairs, target.layers(graph))
     gauges = [_gauge(candidate, unit) for unit in found_units]
-    opened: dict[tuple[int, ...], Viewer] = {}
+    kept: dict[tuple[int, ...], Viewer] = {}
 
     def views(chosen: Sequence[Unit]) -> Iterator[Viewer]:
         for chunk in chunks(chosen, sizes):
             key = tuple(unit.order for unit in chunk)
-            if key not in opened:
+            if key not in kept:
                 # One at a time: each holds both models.
-                opened.clear()
-                opened[key] = Viewer(reference, candidate, inputs, pairs, chunk)
-            yield opened[key]
+                kept.clear()
+                kept[key] = Viewer(reference, candidate, inputs, pairs, chunk)
+            yield kept[key]
 
     for view in views(found_units):
         for item in items:
@@ -86,12 +86,29 @@ def blame(
     return tuple(with_histograms(told, reference, candidate, found_units, views, items))
 
 
-def _items(x: Sequence[Array]) -> list[tuple[Array, ...]]:
+def opened(target: Target, artifact: Artifact) -> Anatomy:
+    """The inside of a file that anyone may have written."""
+    try:
+        return target.anatomy(artifact.path.read_bytes())
+    except EdgeconvError:
+        raise
+    # Parsers of broken files raise whatever their first wrong offset leads to.
+    except Exception as error:
+        raise Unsupported(
+            f"{artifact.path.name} can't be looked into: {type(error).__name__}.",
+            "Parity itself doesn't need this; only the blame by layers is left out.",
+        ) from error
+
+
+def _items(x: Sequence[Array], dtypes: Sequence[str]) -> list[tuple[Array, ...]]:
     count = min((len(array) for array in x), default=0)
     if count == 0:
         raise UsageError("There is no item to compare layers on.", "Give at least one.")
     return [
-        tuple(np.ascontiguousarray(array[i : i + 1], np.float32) for array in x)
+        tuple(
+            np.ascontiguousarray(array[i : i + 1], dtype)
+            for array, dtype in zip(x, dtypes, strict=True)
+        )
         for i in range(min(count, _MOST_ITEMS))
     ]
 

@@ -17,6 +17,8 @@ from edgeconv.targets.anatomy import Anatomy, Tensor
 from edgeconv.types import Array
 from edgeconv.verify.blame.align import align
 
+Shape = tuple[int | None, ...] | None
+
 __all__ = ["Pair", "carries_values", "match", "match_inputs"]
 
 #: Of the reference's tensors; a file that has fewer under their names is a stranger's.
@@ -44,9 +46,36 @@ def match_inputs(reference: Anatomy, candidate: Anatomy) -> list[Pair]:
             f"The file takes {len(candidate.inputs)} inputs, the model {len(reference.inputs)}.",
             "Blame by layers needs a file of the same model.",
         )
-    if set(reference.inputs) == set(candidate.inputs):
-        return [Pair(name, name) for name in reference.inputs]
-    return [Pair(*names) for names in zip(reference.inputs, candidate.inputs, strict=True)]
+    same = set(reference.inputs) == set(candidate.inputs)
+    others = reference.inputs if same else candidate.inputs
+    pairs = [Pair(*names) for names in zip(reference.inputs, others, strict=True)]
+    for pair in pairs:
+        wanted, found = (
+            reference.tensors[pair.reference].shape,
+            candidate.tensors[pair.candidate].shape,
+        )
+        if not _fits(wanted, found):
+            raise Unsupported(
+                f"The file's input {pair.candidate[:80]!r} is {_axes(found)}, the model's"
+                f" {_axes(wanted)}.",
+                "Blame by layers needs a file of the same model, with batch 1 or a free batch.",
+            )
+    return pairs
+
+
+def _fits(wanted: Shape, found: Shape) -> bool:
+    """Whether an item [1, ...] of one is an item of the other."""
+    if wanted is None or found is None:
+        return True
+    one, other = ((1, *shape[1:]) for shape in (wanted, found))
+    alike = len(one) == len(other) and all(
+        n is None or m is None or n == m for n, m in zip(one, other, strict=True)
+    )
+    return alike and found[:1] in ((), (None,), (1,))
+
+
+def _axes(shape: Shape) -> str:
+    return "of no fixed rank" if shape is None else str([n or "any" for n in shape])
 
 
 def carries_values(tensor: Tensor) -> bool:

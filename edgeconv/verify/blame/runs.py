@@ -108,7 +108,8 @@ class Viewer:
             for name, value in own.items()
         }
         rounded = {
-            name: self._real(self._partner[name], stored[self._partner[name]]) for name in own
+            name: self._real(self._partner[name], stored[self._partner[name]]).astype(value.dtype)
+            for name, value in own.items()
         }
         raw = self._raw(feeds)
         found = self._whole[1](raw)

@@ -85,7 +85,7 @@ def units(
 def _is_plain_input(reference: Anatomy, candidate: Anatomy, pair: Pair) -> bool:
     tensor = candidate.tensors[pair.candidate]
     fed = pair.reference in reference.inputs and pair.candidate in candidate.inputs
-    return fed and tensor.dtype == "float32"
+    return fed and tensor.scale is None and tensor.dtype != "float16"
 
 
 def _counterpart(candidate: Anatomy, output: str, ends: Collection[str]) -> Step | None:

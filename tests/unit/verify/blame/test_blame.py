@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgeconv.errors import Unsupported, UsageError
+from edgeconv.errors import EdgeconvError, Unsupported, UsageError
 from edgeconv.targets import TARGETS
 from edgeconv.targets.onnx import model as om
 from edgeconv.targets.tflite import flatbuffer as fb
 from edgeconv.verify import blame
-from edgeconv.verify.blame import runs, share
+from edgeconv.verify.blame import layers, runs, share
 from tests.faults.layer_faults import ANYWHERE, WITH_OUTPUT
 from tests.faults.onnx_parts import OnnxModel
 from tests.faults.tflite_parts import TfliteModel
@@ -202,6 +202,37 @@ def test_a_file_with_other_inputs_is_refused_by_name(tmp_path):
     om.write(proto, path)
     with pytest.raises(Unsupported, match="takes 2 inputs, the model 1"):
         blame(replace(tiny.artifact(made, tmp_path, "fp32"), path=path), made, X)
+
+
+def test_a_file_of_other_pictures_is_refused_with_both_shapes(tmp_path):
+    made = tiny.graph("onnx", tmp_path)
+    proto = om.read(made.path)
+    proto.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 99
+    path = tmp_path / "large.onnx"
+    om.write(proto, path)
+    with pytest.raises(
+        Unsupported, match=r"\[.any., 99, 12, 3\], the model's \[.any., 12, 12, 3\]"
+    ):
+        blame(replace(tiny.artifact(made, tmp_path, "fp32"), path=path), made, X)
+
+
+def test_broken_bytes_are_an_error_with_a_name(good, tmp_path):
+    _, artifact = good
+    content = artifact.path.read_bytes()
+    refused = 0
+    rng = np.random.default_rng(0)
+    for number in range(40):
+        damaged = bytearray(content)
+        for place in rng.integers(0, len(content), 30):
+            damaged[place] ^= 1 << int(rng.integers(8))
+        path = tmp_path / f"{number}{artifact.path.suffix}"
+        path.write_bytes(damaged)
+        try:
+            layers.opened(TARGETS[artifact.format], replace(artifact, path=path))
+        except EdgeconvError as error:
+            assert path.name in error.message and error.hint
+            refused += 1
+    assert refused
 
 
 def test_no_item_is_refused(good):
