@@ -188,7 +188,7 @@ def test_the_same_arrays_are_seen_through_another_preprocessing(tmp_path: Path):
 def test_a_large_file_is_never_wholly_in_memory(tmp_path: Path) -> None:
     path = tmp_path / "large.npz"
     np.savez(path, x=np.ones((64, 2**18), np.float32))  # 64 MiB
-    items = read_arrays(path, Preprocess(kind="array"))
+    items = open_dataset(str(path), Preprocess(kind="array"))
 
     resident = [_resident_bytes(path) for _ in items.batches(1)]
 
