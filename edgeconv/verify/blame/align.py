@@ -19,11 +19,10 @@ import numpy as np
 
 from edgeconv.targets.anatomy import Anatomy
 from edgeconv.types import Array
+from edgeconv.verify.blame.glimpse import Glimpse
 
 __all__ = ["align"]
 
-#: Values of a tensor that are compared; more tell no more.
-_SAMPLE: Final = 4096
 #: What the same kind of operator is worth where the values correlate by 0.
 _SAME_OPERATOR: Final = 0.4
 _ACTIVATIONS: Final = frozenset({"Relu", "Clip", "LeakyRelu", "RELU", "RELU6", "LEAKY_RELU"})
@@ -47,8 +46,8 @@ _KINDS: Final = {
 def align(
     reference: Anatomy,
     candidate: Anatomy,
-    expected: Mapping[str, Array],
-    found: Mapping[str, Array],
+    expected: Mapping[str, Glimpse],
+    found: Mapping[str, Glimpse],
     others: Sequence[str],
 ) -> list[tuple[str, str]]:
     """Pairs of names in the reference's order.
@@ -56,7 +55,7 @@ def align(
     Args:
         reference: The float graph.
         candidate: The artifact.
-        expected: Values of the reference's tensors for one item.
+        expected: The reference's tensors for one item.
         found: The candidate's likewise.
         others: The candidate's tensors to choose from, in its order.
     """
@@ -70,29 +69,17 @@ def align(
     return [(names[i], others[j]) for i, j in sorted(chosen.items())]
 
 
-def _likeness(left: Sequence[Array], right: Sequence[Array]) -> Array:
+def _likeness(left: Sequence[Glimpse], right: Sequence[Glimpse]) -> Array:
     """|correlation| of each with each; -1 where the sizes differ."""
     table = np.full((len(left), len(right)), -1.0)
     sizes = [value.size for value in left], [value.size for value in right]
     for size in sorted(set(sizes[0]) & set(sizes[1])):
         rows = [i for i, n in enumerate(sizes[0]) if n == size]
         columns = [j for j, n in enumerate(sizes[1]) if n == size]
-        one = np.stack([_sample(left[i]) for i in rows])
-        other = np.stack([_sample(right[j]) for j in columns])
+        one = np.stack([left[i].sample for i in rows])
+        other = np.stack([right[j].sample for j in columns])
         table[np.ix_(rows, columns)] = np.clip(one @ other.T, 0.0, 1.0)
     return table
-
-
-def _sample(value: Array) -> Array:
-    """Some of the values, centred, of length one."""
-    flat = value.reshape(-1)
-    # An odd stride doesn't fall into step with the channels.
-    stride = max(1, flat.size // _SAMPLE) | 1
-    some = np.nan_to_num(flat[::stride].astype(np.float64), posinf=0.0, neginf=0.0)
-    some = some - some.mean()
-    length = float(np.linalg.norm(some))
-    unit: Array = some / length if length > 0 else some
-    return unit
 
 
 def _kinds(anatomy: Anatomy, names: Sequence[str]) -> list[str]:

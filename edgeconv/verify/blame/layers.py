@@ -19,6 +19,7 @@ from edgeconv.targets import TARGETS, Target
 from edgeconv.targets.anatomy import Anatomy
 from edgeconv.types import Array, Artifact, FloatGraph
 from edgeconv.verify.blame.gauge import Gauge
+from edgeconv.verify.blame.glimpse import Glimpse, glimpses
 from edgeconv.verify.blame.matching import Pair, carries_values, match, match_inputs
 from edgeconv.verify.blame.report import entries, with_histograms
 from edgeconv.verify.blame.runs import Viewer, chunks
@@ -59,10 +60,9 @@ def blame(
     candidate = opened(target, artifact)
     items = _items(x, [reference.tensors[name].dtype for name in reference.inputs])
     inputs = match_inputs(reference, candidate)
-    expected, found = _first_look(reference, candidate, inputs, items[0])
+    expected, found = first_look(reference, candidate, inputs, items[0])
     pairs = match(reference, candidate, inputs, expected, found)
     sizes = {name: value.size for name, value in expected.items()}
-    del expected, found
     found_units = units(reference, candidate, pairs, target.layers(graph))
     gauges = [_gauge(candidate, unit) for unit in found_units]
     kept: dict[tuple[int, ...], Viewer] = {}
@@ -113,17 +113,15 @@ def _items(x: Sequence[Array], dtypes: Sequence[str]) -> list[tuple[Array, ...]]
     ]
 
 
-def _first_look(
+def first_look(
     reference: Anatomy, candidate: Anatomy, inputs: Sequence[Pair], item: Sequence[Array]
-) -> tuple[Mapping[str, Array], Mapping[str, Array]]:
+) -> tuple[Mapping[str, Glimpse], Mapping[str, Glimpse]]:
     """Every real-valued tensor of both files for one item."""
     feeds = dict(zip(reference.inputs, item, strict=True))
     raw = {p.candidate: candidate.tensors[p.candidate].stored(feeds[p.reference]) for p in inputs}
     names = [n for n, tensor in reference.tensors.items() if tensor.dtype == "float32"]
     others = [n for n, tensor in candidate.tensors.items() if carries_values(tensor)]
-    expected = reference.session(names)(feeds)
-    found = candidate.session(others)(raw)
-    return expected, {name: candidate.tensors[name].real(v) for name, v in found.items()}
+    return glimpses(reference, names, feeds), glimpses(candidate, others, raw)
 
 
 def _gauge(candidate: Anatomy, unit: Unit) -> Gauge:

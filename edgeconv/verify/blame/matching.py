@@ -14,8 +14,8 @@ from typing import Final
 
 from edgeconv.errors import Unsupported
 from edgeconv.targets.anatomy import Anatomy, Tensor
-from edgeconv.types import Array
 from edgeconv.verify.blame.align import align
+from edgeconv.verify.blame.glimpse import Glimpse
 
 Shape = tuple[int | None, ...] | None
 
@@ -87,8 +87,8 @@ def match(
     reference: Anatomy,
     candidate: Anatomy,
     inputs: Sequence[Pair],
-    expected: Mapping[str, Array],
-    found: Mapping[str, Array],
+    expected: Mapping[str, Glimpse],
+    found: Mapping[str, Glimpse],
 ) -> list[Pair]:
     """Pairs in the order in which the reference computes them, inputs first.
 
@@ -96,8 +96,8 @@ def match(
         reference: The float graph.
         candidate: The artifact.
         inputs: Their pairs.
-        expected: Values of the reference's tensors for one item.
-        found: Real values of the candidate's tensors for the same item.
+        expected: The reference's tensors for one item.
+        found: The candidate's for the same item.
     """
     pairs = list(inputs)
     names = [name for step in reference.steps for name in step.outputs if name in expected]
@@ -113,7 +113,7 @@ def match(
     return [Pair(p.reference, _last_form(candidate, p.candidate)) for p in pairs]
 
 
-def _one_form_each(candidate: Anatomy, found: Mapping[str, Array], taken: set[str]) -> list[str]:
+def _one_form_each(candidate: Anatomy, found: Mapping[str, Glimpse], taken: set[str]) -> list[str]:
     """The candidate's computed tensors in order, each number in its first form alone."""
     return [
         name

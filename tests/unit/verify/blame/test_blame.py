@@ -12,7 +12,7 @@ from edgeconv.targets import TARGETS
 from edgeconv.targets.onnx import model as om
 from edgeconv.targets.tflite import flatbuffer as fb
 from edgeconv.verify import blame
-from edgeconv.verify.blame import layers, runs, share
+from edgeconv.verify.blame import glimpse, layers, runs, share
 from tests.faults.layer_faults import ANYWHERE, WITH_OUTPUT
 from tests.faults.onnx_parts import OnnxModel
 from tests.faults.tflite_parts import TfliteModel
@@ -176,7 +176,8 @@ def test_not_a_number_is_blamed_on_the_layer_that_makes_it(good, tmp_path):
 
 def test_chunks_of_a_large_model_come_to_the_same(good, monkeypatch):
     whole = blame(good[1], good[0], X)
-    monkeypatch.setattr(runs, "_MOST_VALUES", 1)
+    for module in (runs, glimpse):
+        monkeypatch.setattr(module, "_MOST_VALUES", 1)
     assert [a["order"] for a in blame(good[1], good[0], X)] == [a["order"] for a in whole]
     for one, other in zip(blame(good[1], good[0], X), whole, strict=True):
         # XNNPACK and ONNX Runtime may fuse otherwise what is not given out.
