@@ -8,7 +8,7 @@ reference ──► load ──► ask ─┘
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -25,7 +25,8 @@ from edgeconv.load import LoadRequest
 from edgeconv.progress import Progress, Silent
 from edgeconv.reference import Reference, answer, ask_bundle, ask_keras, from_provenance
 from edgeconv.rows import Rows
-from edgeconv.types import Format, Verdict
+from edgeconv.runtime.engines import Model
+from edgeconv.types import Artifact, Format, Verdict
 from edgeconv.verify import Disagreement, Given, Policy
 from edgeconv.workshop import Workshop
 
@@ -46,6 +47,8 @@ class VerifyRequest:
         policy: What parity has to hold.
         blame: When to look for the layer: only where an artifact's parity is lost
             (by the estimate, where undecided), always or never.
+        more: Further rows of the verdict, such as the same files on a device: given
+            the open candidate, artifacts with what runs them.
     """
 
     candidate: Path
@@ -53,6 +56,7 @@ class VerifyRequest:
     data: DataRequest = field(default_factory=DataRequest)
     policy: Policy = field(default_factory=Policy)
     blame: Blame = "auto"
+    more: Callable[[Candidate], Sequence[tuple[Artifact, Model]]] | None = None
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,9 @@ def verify(request: VerifyRequest, progress: Progress | None = None) -> Verifica
         # Closed before the thread is waited for, which ends whatever waits for it there.
         workshop = _workshop(request, beside, stack, folder)
         candidate = read_candidate(request.candidate, folder / "candidate")
+        if request.more is not None:
+            rows_too = tuple(request.more(candidate))
+            candidate = replace(candidate, entries=(*candidate.entries, *rows_too))
         against = request.against or from_provenance(candidate)
         asked = _ask_reference(request, candidate, against, workshop, beside, folder, watch)
         rows, reference = _ask_candidate(request, candidate, asked, folder, watch)
