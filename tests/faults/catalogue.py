@@ -1,7 +1,7 @@
 """All faults of one good bundle: around the model, at its ends, in its layers."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -28,6 +28,7 @@ class Fault:
         apply: Breaks a Draft.
         kinds: The suspicions that name a skew; empty where none does.
         layer: The one that is broken, or "".
+        moves_answers: Whether the best class can change; else only the scores do.
         blamed: The Keras names under which that layer may be blamed: of all that is fused into it.
     """
 
@@ -37,27 +38,38 @@ class Fault:
     kinds: frozenset[str] = frozenset()
     layer: str = ""
     blamed: frozenset[str] = frozenset()
+    moves_answers: bool = True
 
     @property
     def title(self) -> str:
         return f"{self.name}, {self.layer}" if self.layer else self.name
 
 
-def faults(good: Draft, layers: Sequence[str]) -> Iterator[Fault]:
+#: Of a slow model only these layer faults are built.
+_CHIEF = (
+    "kernel scale doubled", "input zero point +8", "scale table permuted", "bias dropped",
+    "activation range clipped", "kernel in 4 bits", "channels permuted", "layer zeroed",
+)  # fmt: skip
+
+
+def faults(good: Draft, layers: Sequence[str], chief: bool = False) -> Iterator[Fault]:
     """The catalogue for one bundle.
 
     Args:
         good: An int8 bundle.
         layers: Keras names of the layers to break, each in turn.
+        chief: Only the chief faults of layers.
     """
     for skew in SKEWS:
         yield Fault(skew.name, "skew", skew.apply, skew.kinds)
     for skew in HEADS:
-        yield Fault(skew.name, "skew" if skew.kinds else "model", skew.apply, skew.kinds)
+        family: Family = "skew" if skew.kinds else "model"
+        yield Fault(skew.name, family, skew.apply, skew.kinds, moves_answers=skew.moves_answers)
     yield Fault("weights of another training", "model", _in_all(_redrawn))
     yield Fault("weights of an earlier day", "model", _in_all(_drifted))
     for layer in layers:
-        yield from _layer_faults(good, layer)
+        made = _layer_faults(good, layer)
+        yield from (fault for fault in made if not chief or fault.name in _CHIEF)
 
 
 def _layer_faults(good: Draft, layer: str) -> Iterator[Fault]:
@@ -102,17 +114,16 @@ def _redrawn(parts: Parts, rng: np.random.Generator) -> Parts:
     return _with_kernel(parts, rng.normal(mean, deviation, parts.kernel.shape))
 
 
+#: Of a channel's spread.
+_DRIFT = 0.2
+
+
 def _drifted(parts: Parts, rng: np.random.Generator) -> Parts:
-    """The same training, some epochs before: every weight off by a fifth of its channel's spread."""
+    """The same training, some epochs before: every weight a fifth of the spread off."""
     deviation = parts.kernel.std(axis=tuple(range(1, parts.kernel.ndim)), keepdims=True)
     noise = rng.normal(0.0, 1.0, parts.kernel.shape) * deviation * _DRIFT
     return _with_kernel(parts, parts.kernel + noise)
 
 
-_DRIFT = 0.2
-
-
 def _with_kernel(parts: Parts, kernel: np.ndarray) -> Parts:
-    from dataclasses import replace
-
     return replace(parts, kernel=np.clip(np.rint(kernel), -127, 127))

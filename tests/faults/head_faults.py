@@ -67,14 +67,10 @@ def channels_first(draft: Draft) -> None:
     draft.change("onnx", onnx_surgery.with_mixed_layout)
 
 
-def more_classes(draft: Draft) -> None:
-    """A class that never wins in front of all others, and nobody says so: 1001 classes."""
-
-
 #: The last two look like no mistake of preprocessing.
 HEADS: tuple[Skew, ...] = (
-    Skew("softmax applied twice", frozenset({"double-softmax"}), softmax_twice),
-    Skew("output not dequantized", frozenset({"not-dequantized"}), dequantization_forgotten),
+    Skew("softmax applied twice", frozenset({"double-softmax"}), softmax_twice, False),
+    Skew("output not dequantized", frozenset({"not-dequantized"}), dequantization_forgotten, False),
     Skew("NHWC read as NCHW", frozenset({"layout"}), channels_first),
     Skew("input zero point forgotten", frozenset(), input_zero_point_forgotten),
     Skew("logits saturated", frozenset(), logits_saturated),

@@ -24,11 +24,13 @@ class Skew:
         name: What went wrong.
         kinds: The suspicions that name it; empty where none does.
         apply: Changes a Draft.
+        moves_answers: Whether the best class can change; else only the scores do.
     """
 
     name: str
     kinds: frozenset[str]
     apply: Callable[[Draft], None]
+    moves_answers: bool = True
 
 
 def _described(**fields: Any) -> Callable[[Draft], None]:
@@ -51,6 +53,12 @@ def _scale_wrong(draft: Draft) -> None:
     preprocess["scale"] = [1 / 255]
 
 
+def _other_resize(draft: Draft) -> None:
+    """Stretched where the centre should be cropped, or the other way round."""
+    preprocess = draft.manifest["preprocess"]
+    preprocess["resize"] = "stretch" if preprocess["resize"] == "crop" else "crop"
+
+
 def _labels_rotated(draft: Draft) -> None:
     draft.labels[:] = draft.labels[1:] + draft.labels[:1]
 
@@ -68,11 +76,7 @@ SKEWS = (
     Skew("BGR", _kinds("channel-order"), _described(color="bgr")),
     Skew("wrong mean", _kinds("mean"), _mean_forgotten),
     Skew("wrong scale", _kinds("scale"), _scale_wrong),
-    Skew(
-        "pixels in 0..1",
-        _kinds("scale", "mean"),
-        _described(scale=[1 / 255], offset=[0.0]),
-    ),
+    Skew("pixels in 0..1", _kinds("scale", "mean"), _described(scale=[1 / 255], offset=[0.0])),
     Skew(
         "PyTorch's normalization",
         _kinds("scale", "mean"),
@@ -86,9 +90,12 @@ SKEWS = (
         _kinds("scale", "mean", "channel-order"),
         _described(color="bgr", scale=[1.0], offset=[-m for m in _CAFFE_MEAN]),
     ),
-    Skew("crop instead of resize", _kinds("crop"), _described(resize="crop", crop_fraction=0.875)),
-    Skew("half of the picture cropped", _kinds("crop"), _described(resize="crop", crop_fraction=0.5)),
-    Skew("nearest instead of bilinear", _kinds("resize-filter"), _described(filter="nearest")),
+    # A centre of the model's size out of the picture as it is: 224 of 384 pixels, 32 of 60.
+    Skew("crop instead of resize", _kinds("crop"), _described(resize="crop", crop_fraction=0.55)),
+    Skew("crop and stretch confused", _kinds("crop"), _other_resize),
+    Skew(
+        "nearest instead of a smooth filter", _kinds("resize-filter"), _described(filter="nearest")
+    ),
     Skew("labels off by one", _kinds("labels-shifted"), _labels_rotated),
     Skew("background class in front", _kinds("labels-shifted"), _background_first),
 )
