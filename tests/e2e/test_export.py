@@ -65,6 +65,14 @@ def test_the_trained_classifier_keeps_its_answers(bundle: Path) -> None:
         assert artifact["metrics"]["sqnr_db"] > 20
 
 
+def test_both_formats_call_a_layer_by_its_keras_name(bundle: Path) -> None:
+    """A recipe names layers once for both; the depthwise kernel is reshaped on its way to ONNX."""
+    for artifact in read_json(bundle / "verdict.json")["artifacts"]:
+        weighted = {layer["name"] for layer in artifact["layers"] if "weights" in layer}
+        assert weighted == {"stem", "depthwise", "project", "head"}, artifact["file"]
+        assert sum(layer["share"] for layer in artifact["layers"]) == pytest.approx(100, abs=0.01)
+
+
 def test_the_same_job_gives_the_same_bytes(
     bundle: Path, models: Path, pictures: Path, labels: Path, tmp_path: Path
 ) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +22,8 @@ __all__ = ["OPSET", "convert"]
 #: The last opset before Reduce operators take their axes as inputs, and the one
 #: that devices' runtimes of the last four years all read.
 OPSET: Final = 17
+#: What tf2onnx appends to make a name its own.
+_NUMBER: Final = re.compile(r"__\d+$")
 
 State = dict[str, Any]
 
@@ -63,7 +66,7 @@ def _convert(graph_def: Any, feeds: list[str], fetches: list[str], *, careful: b
     import tensorflow as tf
     from tf2onnx import optimizer, tfonnx
 
-    with tf.Graph().as_default() as graph, _nodes_in_order(), _batch_norms_apart():
+    with tf.Graph().as_default() as graph, _nodes_in_order(), _batch_norms_apart(), _folds_named():
         tf.import_graph_def(graph_def, name="")
         converted = tfonnx.process_tf_graph(
             graph,
@@ -125,6 +128,34 @@ def _batch_norms_apart() -> Iterator[None]:
         yield
     finally:
         rules.update(fusion)
+
+
+@contextlib.contextmanager
+def _folds_named() -> Iterator[None]:
+    """Name a folded constant after what it was folded from.
+
+    tf2onnx names it ``const_fold_opt__363``, which for the reshaped kernel of a
+    depthwise convolution is all that told its layer.
+    """
+    from tf2onnx import utils
+    from tf2onnx.optimizer.const_fold_optimizer import ConstFoldOptimizer
+
+    replace = ConstFoldOptimizer._replace_node_with_const
+
+    def keep_name(node: Any, graph: Any, values: Any) -> None:
+        name = next((part.name for part in node.inputs if part), node.name)
+        make = graph.make_const
+        graph.make_const = lambda _, value: make(utils.make_name(_NUMBER.sub("", name)), value)
+        try:
+            replace(node, graph, values)
+        finally:
+            del graph.make_const
+
+    ConstFoldOptimizer._replace_node_with_const = staticmethod(keep_name)
+    try:
+        yield
+    finally:
+        ConstFoldOptimizer._replace_node_with_const = staticmethod(replace)
 
 
 def _allow_inlining(graph_def: Any) -> None:
