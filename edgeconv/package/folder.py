@@ -12,7 +12,7 @@ import errno
 import os
 import secrets
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from edgeconv.errors import HostFailure, UsageError
@@ -124,21 +124,30 @@ def _refuse_existing(destination: Path, force: bool, known: Collection[str] = ()
         )
     if destination.is_symlink() or not destination.is_dir():
         raise UsageError(f"{destination} is no folder.", "Choose another --output.")
-    present = {str(entry.relative_to(destination)) for entry in destination.rglob("*")}
-    if present and not known and not {MANIFEST_FILE, SUMS_FILE} <= present:
+    top = {entry.name for entry in destination.iterdir()}
+    if top and not known and not {MANIFEST_FILE, SUMS_FILE} <= top:
         raise UsageError(
             f"{destination} is no edgeconv bundle; --force replaces only those.",
             "Choose another --output, or remove the folder yourself.",
         )
-    ours = {
-        str(path) for name in known or BUNDLE_FILES for path in (Path(name), *Path(name).parents)
-    }
-    foreign = sorted(present - ours)
+    names = known or BUNDLE_FILES
+    # Looked into only where nothing else lies beside it: it may be a home folder.
+    foreign = sorted(top - {Path(name).parts[0] for name in names}) or sorted(
+        _below(destination) - _with_parents(names)
+    )
     if foreign:
         raise UsageError(
             f"{destination} holds {foreign[0]!r}, which is not edgeconv's to delete.",
             "Move it away, or choose another --output.",
         )
+
+
+def _below(folder: Path) -> set[str]:
+    return {str(entry.relative_to(folder)) for entry in folder.rglob("*")}
+
+
+def _with_parents(names: Iterable[str]) -> set[str]:
+    return {str(path) for name in names for path in (Path(name), *Path(name).parents)}
 
 
 def _aside(destination: Path, role: str) -> Path:
