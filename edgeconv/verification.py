@@ -8,25 +8,25 @@ reference ──► load ──► ask ─┘
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from edgeconv import data, load
+from edgeconv import data, load, on_device
 from edgeconv import verify as room
 from edgeconv.candidate import Candidate, read_candidate
 from edgeconv.data import DataRequest, Items
 from edgeconv.errors import EdgeconvError
 from edgeconv.explain import Explainer, looks_lost
 from edgeconv.load import LoadRequest
+from edgeconv.on_device import DeviceOrder, DeviceRun, Judge
 from edgeconv.progress import Progress, Silent
 from edgeconv.reference import Reference, answer, ask_bundle, ask_keras, from_provenance
 from edgeconv.rows import Rows
-from edgeconv.runtime.engines import Model
-from edgeconv.types import Artifact, Format, Verdict
+from edgeconv.types import Format, Verdict
 from edgeconv.verify import Disagreement, Given, Policy
 from edgeconv.workshop import Workshop
 
@@ -47,8 +47,8 @@ class VerifyRequest:
         policy: What parity has to hold.
         blame: When to look for the layer: only where an artifact's parity is lost
             (by the estimate, where undecided), always or never.
-        more: Further rows of the verdict, such as the same files on a device: given
-            the open candidate, artifacts with what runs them.
+        on: A device that runs a sample too; without ``against`` it is held against
+            this machine alone.
     """
 
     candidate: Path
@@ -56,7 +56,7 @@ class VerifyRequest:
     data: DataRequest = field(default_factory=DataRequest)
     policy: Policy = field(default_factory=Policy)
     blame: Blame = "auto"
-    more: Callable[[Candidate], Sequence[tuple[Artifact, Model]]] | None = None
+    on: DeviceOrder | None = None
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,7 @@ class Verification:
         reference: What the candidate was compared with, in words.
         data: Name of the items.
         notes: What a reader of the verdict should know.
+        device: What the device was and took; see ``on_device.Answers.facts``.
     """
 
     verdict: Verdict
@@ -78,6 +79,7 @@ class Verification:
     reference: str
     data: str
     notes: tuple[str, ...] = ()
+    device: Mapping[str, Any] | None = None
 
 
 def verify(request: VerifyRequest, progress: Progress | None = None) -> Verification:
@@ -98,6 +100,10 @@ def verify(request: VerifyRequest, progress: Progress | None = None) -> Verifica
     """
     watch = _Notes(progress or Silent())
     data.check(request.data)
+    if request.on is not None:
+        on_device.check_order(request.on, request.candidate)
+        if request.against is None:
+            return _verify_device(request, request.on, watch)
     with tempfile.TemporaryDirectory(prefix="edgeconv-") as name, ExitStack() as stack:
         folder = Path(name)
         watch.stage(f"open {request.candidate.name}")
@@ -105,9 +111,7 @@ def verify(request: VerifyRequest, progress: Progress | None = None) -> Verifica
         # Closed before the thread is waited for, which ends whatever waits for it there.
         workshop = _workshop(request, beside, stack, folder)
         candidate = read_candidate(request.candidate, folder / "candidate")
-        if request.more is not None:
-            rows_too = tuple(request.more(candidate))
-            candidate = replace(candidate, entries=(*candidate.entries, *rows_too))
+        device = _enter_device(request, candidate, stack, watch)
         against = request.against or from_provenance(candidate)
         asked = _ask_reference(request, candidate, against, workshop, beside, folder, watch)
         rows, reference = _ask_candidate(request, candidate, asked, folder, watch)
@@ -119,6 +123,13 @@ def verify(request: VerifyRequest, progress: Progress | None = None) -> Verifica
         )
         explainer = Explainer(candidate, reference, workshop, folder, watch)
         verdict = _explained(verdict, given, explainer, request.blame)
+        facts = None
+        if device is not None:
+            own = candidate.source.preprocess if candidate.source else None
+            items = reference.dataset.with_preprocess(own) if own else reference.dataset
+            answers = device.answers(items, folder)
+            judge = Judge(reference, candidate.labels, request.policy, watch, differing.append)
+            verdict, facts = judge.with_row(verdict, answers), answers.facts
     return Verification(
         verdict=verdict,
         disagreements=tuple(differing),
@@ -126,6 +137,39 @@ def verify(request: VerifyRequest, progress: Progress | None = None) -> Verifica
         reference=reference.source.name,
         data=reference.dataset.name,
         notes=tuple(watch.notes),
+        device=facts,
+    )
+
+
+def _enter_device(
+    request: VerifyRequest, candidate: Candidate, stack: ExitStack, watch: Progress
+) -> DeviceRun | None:
+    """The device, reached before the long work begins."""
+    if request.on is None:
+        return None
+    return stack.enter_context(DeviceRun(request.on, candidate, request.candidate, watch))
+
+
+def _verify_device(request: VerifyRequest, order: DeviceOrder, watch: _Notes) -> Verification:
+    """A device against this machine; neither the original nor TensorFlow is needed."""
+    with tempfile.TemporaryDirectory(prefix="edgeconv-") as name:
+        folder = Path(name)
+        watch.stage(f"open {request.candidate.name}")
+        candidate = read_candidate(request.candidate, folder / "candidate")
+        reference = on_device.host_as_reference(candidate, request.data, watch)
+        with DeviceRun(order, candidate, request.candidate, watch) as device:
+            answers = device.answers(reference.dataset, folder)
+    differing: list[Disagreement] = []
+    judge = Judge(reference, candidate.labels, request.policy, watch, differing.append)
+    verdict = judge.against_host(answers)
+    return Verification(
+        verdict=verdict,
+        disagreements=tuple(differing),
+        labels=reference.source.labels,
+        reference=f"{candidate.name} on this machine",
+        data=reference.dataset.name,
+        notes=tuple(watch.notes),
+        device=answers.facts,
     )
 
 

@@ -17,6 +17,7 @@ from edgeconv.types import ArtifactVerdict, Check, Task
 
 if TYPE_CHECKING:
     from edgeconv.load import LoadRequest
+    from edgeconv.on_device import DeviceOrder
     from edgeconv.verification import Verification, VerifyRequest
     from edgeconv.verify import Policy
 
@@ -34,6 +35,8 @@ examples:
       somebody else's conversion
   edgeconv verify flowers-int8 --compare flowers-int8-v1 --data flowers/
       against the last release; neither TensorFlow nor the original is needed
+  edgeconv verify flowers-int8 --on ssh://pi@board --data flowers/
+      the bundle on a device against the bundle here; with --against the original too
   edgeconv verify flowers-int8 --against flowers.keras --data flowers/ --junit parity.xml --json
       for CI; where GITHUB_STEP_SUMMARY is set, a table is added to the job's page
 
@@ -59,6 +62,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     _configure_reference(parser.add_argument_group("the reference"))
     _configure_data(parser.add_argument_group("the data"))
     _configure_gate(parser.add_argument_group("the gate"))
+    _configure_device(parser.add_argument_group("the device"))
 
 
 def _configure_reference(group: argparse._ArgumentGroup) -> None:
@@ -122,6 +126,26 @@ def _configure_gate(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--junit", type=Path, metavar="FILE", help="write a test report as XML")
 
 
+def _configure_device(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--on",
+        metavar="TARGET",
+        help="run a sample there too: local, ssh://user@host[:port], adb:SERIAL or qemu:aarch64",
+    )
+    group.add_argument("--python", metavar="PATH", help="the interpreter there (default: python3)")
+    group.add_argument(
+        "--engine",
+        metavar="NAME",
+        help="litert, tflite-runtime or onnxruntime; by default the first that is there",
+    )
+    group.add_argument(
+        "--samples",
+        type=whole_number(1, 100_000),
+        metavar="N",
+        help="items that the device is given, evenly spread (default: 100)",
+    )
+
+
 def run(args: argparse.Namespace, console: Console) -> int:
     """Verify, show the table, write what CI wants, return the exit code."""
     from edgeconv import verification, verify
@@ -140,11 +164,11 @@ def run(args: argparse.Namespace, console: Console) -> int:
     if args.junit is not None:
         from edgeconv.report.junit import junit
 
-        _write(args.junit, junit(result.verdict, name, holds))
+        _write(args.junit, junit(result.verdict, name, holds, result.device))
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
         from edgeconv.report.summary import step_summary
 
-        text = step_summary(result.verdict, name, result.reference, result.data)
+        text = step_summary(result.verdict, name, result.reference, result.data, result.device)
         _append(Path(summary), text)
     if console.as_json:
         console.result(_json(result, name, code))
@@ -163,7 +187,19 @@ def _request(args: argparse.Namespace) -> VerifyRequest:
         data=data.DataRequest(parity=args.data, x_key=args.x_key, y_key=args.y_key),
         policy=_policy(args),
         blame=args.blame,
+        on=_order(args),
     )
+
+
+def _order(args: argparse.Namespace) -> DeviceOrder | None:
+    from edgeconv.on_device import DeviceOrder
+
+    if args.on is None:
+        for name in ("python", "engine", "samples"):
+            if getattr(args, name) is not None:
+                raise UsageError(f"--{name} is of a device.", "Name it: --on TARGET")
+        return None
+    return DeviceOrder(args.on, args.python, args.engine, args.samples or 100)
 
 
 def _against(args: argparse.Namespace) -> LoadRequest | Path | None:
@@ -220,17 +256,21 @@ def _json(result: Verification, name: str, code: int) -> dict[str, Any]:
         "data": result.data,
         "verdict": verify.verdict_to_json(result.verdict),
         "notes": list(result.notes),
+        "device": None if result.device is None else dict(result.device),
     }
 
 
 def _show(result: Verification, console: Console, code: int) -> None:
     from edgeconv.cli.table import verdict_table
+    from edgeconv.report.device import device_sentences
 
     console.print("")
     console.print(verdict_table(result.verdict, console.width))
     for artifact in result.verdict.artifacts:
         for line in _lines(artifact):
             console.print(printable(line))
+    for sentence in () if result.device is None else device_sentences(result.device):
+        console.print(sentence)
     word = "kept" if code == 0 else "lost" if result.verdict.status == "fail" else "not proven"
     console.print(
         f"\nParity  {word}, against {printable(result.reference)} "

@@ -51,7 +51,7 @@ if sys.version_info >= (3, 4):
     found = [name for name in sys.argv[1:] if find_spec(name) is not None]
 print("edgeconv %d %d %s" % (sys.version_info[0], sys.version_info[1], " ".join(found)))
 """
-_ANSWER = re.compile(rb"edgeconv (\d{1,2}) (\d{1,3}) ([a-zA-Z_ ]*)\Z")
+_ANSWER = re.compile(rb"edgeconv (\d{1,2}) (\d{1,3}) ?([a-zA-Z_ ]*)\Z")
 _NO_PROGRAM = (126, 127)
 
 

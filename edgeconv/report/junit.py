@@ -6,10 +6,12 @@ reporters and others read.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 from xml.etree import ElementTree
 
 from edgeconv.pictures import printable
+from edgeconv.report.device import device_sentences
 from edgeconv.types import ArtifactVerdict, Check, Verdict
 
 __all__ = ["junit"]
@@ -17,7 +19,9 @@ __all__ = ["junit"]
 Holds = Callable[[ArtifactVerdict, Check], bool]
 
 
-def junit(verdict: Verdict, name: str, holds: Holds) -> str:
+def junit(
+    verdict: Verdict, name: str, holds: Holds, device: Mapping[str, Any] | None = None
+) -> str:
     """Write a verdict as JUnit XML.
 
     Args:
@@ -25,6 +29,7 @@ def junit(verdict: Verdict, name: str, holds: Holds) -> str:
         name: What was verified.
         holds: Whether a check counts as kept; an undecided one that does is
             shown as skipped, one that doesn't as failed.
+        device: What a device was and took, where one ran too.
 
     Returns:
         The text of the file; harmless whatever the names in it are.
@@ -35,6 +40,9 @@ def junit(verdict: Verdict, name: str, holds: Holds) -> str:
             case.set("classname", _text(f"{name}.{artifact.precision}"))
             suite.append(case)
     _count(suite)
+    if device is not None:
+        told = ElementTree.SubElement(suite, "system-out")
+        told.text = "\n".join(_text(sentence) for sentence in device_sentences(device))
     root = ElementTree.Element("testsuites", dict(suite.attrib), name="edgeconv verify")
     root.append(suite)
     ElementTree.indent(root)

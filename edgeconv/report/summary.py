@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from edgeconv.pictures import printable
+from edgeconv.report.device import device_sentences
 from edgeconv.types import ArtifactVerdict, Interval, MetricValue, Verdict
 
 __all__ = ["step_summary"]
@@ -16,7 +17,13 @@ _BLAMED = 3
 _SPECIAL = "\\`*_{}[]<>()#+-.!|~&@:$"
 
 
-def step_summary(verdict: Verdict, name: str, reference: str, data: str) -> str:
+def step_summary(
+    verdict: Verdict,
+    name: str,
+    reference: str,
+    data: str,
+    device: Mapping[str, Any] | None = None,
+) -> str:
     """Write a verdict as GitHub Markdown.
 
     Args:
@@ -24,6 +31,7 @@ def step_summary(verdict: Verdict, name: str, reference: str, data: str) -> str:
         name: What was verified.
         reference: What it was compared with.
         data: What both were asked.
+        device: What a device was and took, where one ran too.
 
     Returns:
         Markdown that ends in a line end; no name in it can become markup.
@@ -40,6 +48,8 @@ def step_summary(verdict: Verdict, name: str, reference: str, data: str) -> str:
     lines += [row for artifact in verdict.artifacts for row in _rows(artifact)]
     for artifact in verdict.artifacts:
         lines += _causes(artifact)
+    if device is not None:
+        lines += ["", *(f"- {_safe(sentence)}" for sentence in device_sentences(device))]
     return "\n".join(lines) + "\n"
 
 

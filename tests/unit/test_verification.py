@@ -11,12 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgeconv.candidate import Candidate
 from edgeconv.data import DataRequest
 from edgeconv.errors import RefusedInput, UsageError
 from edgeconv.preprocess import prepare_array
-from edgeconv.runtime.engines import Model
-from edgeconv.types import Artifact, SourceModel
+from edgeconv.types import SourceModel
 from edgeconv.verification import Verification, VerifyRequest, verify
 from edgeconv.verify import Policy, Threshold
 from tests import bundles
@@ -230,19 +228,6 @@ def test_a_bare_file_is_fed_as_the_reference_is(good: Path, data: str, tmp_path:
 
         assert artifact.file == f"bare.{format}"
         assert (artifact.precision, artifact.equivalent) == ("fp32", True)
-
-
-def test_further_rows_are_judged_beside_the_candidate_s_own(good: Path, data: str) -> None:
-    """As a device's answers are: the same file, run elsewhere."""
-
-    def elsewhere(candidate: Candidate) -> list[tuple[Artifact, Model]]:
-        artifact, model = candidate.entries[0]
-        return [(replace(artifact, path=Path("model.tflite on a device")), model)]
-
-    request = VerifyRequest(good, good, DataRequest(parity=data), more=elsewhere)
-
-    files = [artifact.file for artifact in verify(request).verdict.artifacts]
-    assert files == ["model.tflite", "model.onnx", "model.tflite on a device"]
 
 
 def test_a_changed_bundle_is_refused_before_it_runs(
