@@ -24,6 +24,7 @@ COMMANDS = {
     "export": "convert, quantize, verify and pack a Keras model",
     "verify": "hold a bundle or a model file against its original, as a gate",
     "run": "classify pictures with a bundle, without TensorFlow",
+    "bench": "measure latency, throughput, load time and memory of a bundle",
     "inspect": "show what is in a bundle or a model file",
     "devices": "list the device profiles, or show one with its sources",
     "models": "list the zoo: every model of keras.applications",

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import platform
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from edgeconv.device.latency import measure
+from edgeconv.device.machine import machine
 from edgeconv.runtime.engines import Model, open_model
 from edgeconv.types import Array, Artifact
 
@@ -54,7 +52,7 @@ def bench(
     return {
         "schema_version": _SCHEMA_VERSION,
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "machine": _machine(),
+        "machine": machine(),
         "artifacts": rows,
     }
 
@@ -67,17 +65,3 @@ def _with(threads: int, artifact: Artifact, model: Model) -> Model:
     return open_model(
         data, artifact.format, artifact.inputs, artifact.outputs, model.engine, threads
     )
-
-
-def _machine() -> str:
-    """Processor and cores, without a host name."""
-    model = platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        names = [
-            line.partition(":")[2].strip()
-            for line in cpuinfo.read_text(errors="replace").splitlines()
-            if line.startswith(("model name", "Model"))
-        ]
-        model = f"{names[0]} ({model})" if names else model
-    return f"{model}, {os.cpu_count()} cores"
