@@ -5,6 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.environments import environment
+
+__all__ = ["ROOT", "environment", "shared_data"]
+
 ROOT = Path(__file__).resolve().parent.parent
 
 

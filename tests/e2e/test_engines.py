@@ -23,7 +23,6 @@ from edgeconv.preprocess import prepare_image
 from edgeconv.runtime import Session
 from edgeconv.runtime.manifest import parse_manifest
 from tests import bundles
-from tests.conftest import ROOT
 from tests.e2e.command import Outcome, edgeconv
 
 SOAK = Path(__file__).with_name("soak.py")
@@ -223,44 +222,6 @@ def test_ten_thousand_invokes_of_mobilenetv2_leave_memory_and_threads_as_they_we
 
 
 # Each engine alone, in an environment of its own.
-
-
-@pytest.fixture
-def environment(request: pytest.FixtureRequest) -> Any:
-    """Makes virtual environments, kept between runs by what is in them."""
-    folder = request.config.cache.mkdir("environments")
-
-    def make(*packages: str, base: Path = Path(sys.executable)) -> Path:
-        wanted = [_pinned(package) for package in packages]
-        key = hashlib.sha256(repr((sys.version, str(base), wanted)).encode()).hexdigest()[:16]
-        python = folder / key / "bin" / "python"
-        if not (folder / key / "ready").exists():
-            shutil.rmtree(folder / key, ignore_errors=True)
-            subprocess.run([base, "-m", "venv", folder / key], check=True)
-            _install(python, wanted)
-            (folder / key / "ready").write_text("\n".join(wanted))
-        return python
-
-    return make
-
-
-def _pinned(package: str) -> str:
-    if "=" in package or "<" in package:
-        return package
-    lines = (ROOT / "constraints.txt").read_text().splitlines()
-    return next(line for line in lines if line.startswith(f"{package}=="))
-
-
-def _install(python: Path, wanted: list[str]) -> None:
-    command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted]
-    clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    done = subprocess.run(command, capture_output=True, text=True, env=clean)
-    if done.returncode and any(
-        words in done.stderr
-        for words in ("from versions: none", "NewConnectionError", "NameResolutionError")
-    ):
-        pytest.skip(f"pip can't reach a package index for {' '.join(wanted)}")
-    assert done.returncode == 0, done.stderr
 
 
 def _old_enough(engine: str) -> None:

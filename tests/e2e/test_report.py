@@ -23,7 +23,8 @@ def test_every_figure_of_a_report_stands_in_a_file_of_its_bundle(
     bundle = tmp_path / "b"
     done = edgeconv(
         "export", shared_data / "mlperf-tiny/image_classification/pretrainedResnet.h5",
-        "--preprocess", "none", "--calibration", f"{pictures}:train", "--parity", f"{pictures}:test",
+        "--preprocess", "none",
+        "--calibration", f"{pictures}:train", "--parity", f"{pictures}:test",
         "--output", bundle, "--json",
     )  # fmt: skip
     assert done.code == 0, done.stderr
