@@ -12,7 +12,7 @@ from tests.faults import good
 from tests.faults.catalogue import faults
 from tests.faults.draft import Draft
 from tests.faults.run import Bench, Row, rows
-from tests.faults.table import summary, to_json, to_markdown
+from tests.faults.table import by_fault, summary, to_json, to_markdown
 
 _ROOT = Path(__file__).resolve().parents[2]
 _DATA = Path(os.environ.get("EDGECONV_DATA", _ROOT.parent / "shared" / "data"))
@@ -50,7 +50,7 @@ def main() -> None:
         ]
     if arguments.json:
         arguments.json.write_text(json.dumps(to_json(found), indent=1) + "\n")
-    print(to_markdown(found))
+    print(by_fault(found))
     print(summary(found))
 
 

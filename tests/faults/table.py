@@ -61,6 +61,25 @@ def _found(row: Row) -> bool | None:
     return row.named if row.fault.family == "skew" else row.found
 
 
+def by_fault(rows: Sequence[Row]) -> str:
+    """Markdown with a line a fault and model: all its layers and both formats together."""
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        groups.setdefault((row.fault.name, row.model), []).append(row)
+    head = "| fault | model | files | top-1 drop, points | failed | cause told |\n"
+    lines = [_group(*key, group) for key, group in groups.items()]
+    return head + "|---|---|---|---|---|---|\n" + "".join(lines)
+
+
+def _group(fault: str, model: str, group: Sequence[Row]) -> str:
+    drops = [row.drop.estimate for row in group if row.drop is not None]
+    spread = f"{min(drops):.1f} to {max(drops):.1f}" if drops else "none can be told"
+    failed = sum(row.status == "fail" for row in group)
+    told = [found for row in group if (found := _found(row)) is not None]
+    right = f"{sum(told)} of {len(told)}" if told else ""
+    return f"| {fault} | {model} | {len(group)} | {spread} | {failed} | {right} |\n"
+
+
 def summary(rows: Sequence[Row]) -> str:
     """The counts in a sentence or two."""
     lost = [row for row in rows if row.lost]
