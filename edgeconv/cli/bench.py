@@ -86,6 +86,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, console: Console) -> int:
     """Measure, show the table and what it means, write what was asked for."""
     from edgeconv.device.benchmark import BenchRequest, benchmark
+    from edgeconv.package.infer import build_infer_script
 
     _check_outputs(args.output)
     request = BenchRequest(
@@ -101,6 +102,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         rounds=args.rounds,
         warmup=args.warmup,
         bind=args.bind,
+        script=build_infer_script() if args.on else "",
     )
     result = benchmark(request, console)
     console.done()

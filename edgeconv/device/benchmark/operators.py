@@ -16,7 +16,6 @@ from typing import Any
 from edgeconv.device.benchmark.places import Place
 from edgeconv.device.benchmark.request import BenchRequest
 from edgeconv.device.benchmark.rounds import Measured, arguments
-from edgeconv.errors import UsageError
 
 __all__ = ["OperatorTime", "Profile", "layer_of_node", "read_profile"]
 
@@ -59,10 +58,7 @@ def read_profile(place: Place, measured: Measured, request: BenchRequest) -> Pro
     case = measured.case
     calls = min(request.repeat or _CALLS, measured.runs[0].calls, _CALLS)
     words = [word for word in arguments(case, request, calls) if word != "--bind"]
-    try:
-        reply = place.run(case.subject, case.engine, [*words, "--profile"])
-    except UsageError:  # it has no such option
-        return Profile((), "The bundle's infer.py is older than profiles; export it again.")
+    reply = place.run(case.subject, case.engine, [*words, "--profile"])
     rows = reply.get("operators")
     if not isinstance(rows, list):
         return Profile((), str(reply.get("operators_note") or "The engine told nothing.")[:400])

@@ -1,7 +1,7 @@
 """Where a measurement runs: a fresh process here, or one on a device.
 
-Here it is the runtime of this edgeconv, there the bundle's own ``infer.py``: the same
-code, and in a process of its own, so that memory and load time are one model's.
+Here it is the runtime of this edgeconv, there the ``infer.py`` that is made of it: the
+same code, and in a process of its own, so that memory and load time are one model's.
 """
 
 from __future__ import annotations
@@ -9,16 +9,19 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 from edgeconv import errors
-from edgeconv.device.benchmark.request import Subject
-from edgeconv.device.transports.base import Transport
-from edgeconv.device.transports.process import Completed, execute, last_line
-from edgeconv.device.transports.targets import open_transport
-from edgeconv.errors import EdgeconvError, HostFailure
+from edgeconv.device import remote
+from edgeconv.device.benchmark.request import BenchRequest, Subject
+from edgeconv.device.replies import failure_of
+from edgeconv.device.transports import Completed, Transport, open_transport
+from edgeconv.device.transports.process import execute, last_line
+from edgeconv.errors import EdgeconvError, HostFailure, RefusedInput
 from edgeconv.pictures import printable
+from edgeconv.runtime.checksums import SealedFolder
 
 __all__ = ["Place", "enter"]
 
@@ -28,6 +31,8 @@ _CHILD = (
     "import sys; from pathlib import Path; from edgeconv.runtime.script import main; "
     "sys.exit(main(Path(sys.argv[1]), sys.argv[2:]))"
 )
+#: Where ``remote.install`` puts it.
+_SCRIPT = "bundle/infer.py"
 #: A folder of someone else's must not shadow NumPy.
 _ENVIRONMENT = {"PYTHONSAFEPATH": "1"}
 
@@ -47,67 +52,73 @@ class Place(Protocol):
 
 
 @contextlib.contextmanager
-def enter(on: str | None, python: str | None, subjects: Sequence[Subject]) -> Iterator[Place]:
+def enter(request: BenchRequest, subjects: Sequence[Subject]) -> Iterator[Place]:
     """The place, with the bundles on it; on a device they are removed at the end.
 
     Args:
-        on: The target; None for this machine as it is.
-        python: The interpreter there.
-        subjects: Copied to the target.
+        request: Its ``on``, ``python``, ``engines`` and ``script``.
+        subjects: Copied to the target, each into a folder of its own.
 
     Raises:
-        EdgeconvError: It can't be reached.
+        EdgeconvError: It can't be reached, or lacks Python, NumPy, Pillow or an engine.
     """
-    if on is None:
+    if request.on is None:
         yield _Here()
         return
-    with open_transport(on, python) as transport:
-        for number, subject in enumerate(subjects):
-            transport.put(subject.path, _folder(number))
-        yield _There(transport, subjects)
+    with contextlib.ExitStack() as stack:
+        devices = {}
+        for subject in subjects:
+            device = stack.enter_context(open_transport(request.on, request.python))
+            remote.install(device, SealedFolder(subject.path), request.script)
+            for engine in request.engines or (None,):
+                remote.check(device, subject.manifest, engine)
+            devices[subject.path] = device
+        yield _There(devices)
 
 
 class _Here:
     def run(self, subject: Subject, engine: str | None, arguments: Sequence[str]) -> dict[str, Any]:
         command = [sys.executable, "-c", _CHILD, str(subject.path), *arguments]
         done = execute(command, _TIMEOUT_S, environment=_ENVIRONMENT)
-        return _answer(done, "the runtime")
+        if done.code:
+            raise _failed(done)
+        return _object(done, "The runtime")
 
 
 class _There:
-    def __init__(self, transport: Transport, subjects: Sequence[Subject]) -> None:
-        self._transport = transport
-        self._folders = {subject.path: _folder(n) for n, subject in enumerate(subjects)}
+    def __init__(self, devices: Mapping[Path, Transport]) -> None:
+        self._devices = devices
 
     def run(self, subject: Subject, engine: str | None, arguments: Sequence[str]) -> dict[str, Any]:
-        script = f"{self._folders[subject.path]}/infer.py"
-        command = [*self._transport.python(engine), script, *arguments]
-        return _answer(self._transport.run(command, _TIMEOUT_S), self._transport.target)
+        device = self._devices[subject.path]
+        done = device.run([*device.python(engine), _SCRIPT, *arguments], _TIMEOUT_S)
+        if done.code:
+            raise failure_of(device.target, done)
+        return _object(done, device.target)
 
 
-def _folder(number: int) -> str:
-    return f"bundle{number}"
-
-
-def _answer(done: Completed, who: str) -> dict[str, Any]:
+def _object(done: Completed, who: str) -> dict[str, Any]:
+    """The object in the last line; engines may have printed above it."""
+    lines = done.stdout.strip().splitlines()
     try:
-        answer = json.loads(done.stdout.decode("utf-8"))
+        answer = json.loads(lines[-1]) if lines else None
     except (ValueError, RecursionError):
         answer = None
-    if isinstance(answer, dict) and isinstance(answer.get("error"), dict):
-        raise _reported(answer["error"], done.code, who)
-    if done.code or not isinstance(answer, dict):
-        said = printable(last_line(done.stderr)) or f"exit code {done.code}, and not a word"
-        raise HostFailure(f"infer.py gave no answer on {printable(who)}: {said}")
+    if not isinstance(answer, dict):
+        raise RefusedInput(f"{printable(who)} answers with something else than measurements.")
     return answer
 
 
-def _reported(error: dict[str, Any], code: int, who: str) -> EdgeconvError:
+def _failed(done: Completed) -> EdgeconvError:
     """The exception that the process ended with, raised again here."""
-    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
-    known = (
-        kind for kind in kinds if issubclass(kind, EdgeconvError) and kind is not EdgeconvError
-    )
-    kind = next((kind for kind in known if kind.exit_code == code), HostFailure)
-    message, hint = (printable(str(error.get(key) or ""))[:400] for key in ("message", "hint"))
-    return kind(message or f"infer.py failed on {printable(who)}.", hint)
+    try:
+        error = _object(done, "").get("error")
+    except RefusedInput:
+        error = None
+    if not isinstance(error, dict):
+        said = printable(last_line(done.stderr)) or f"exit code {done.code}, and not a word"
+        return HostFailure(f"The measurement failed: {said}")
+    every = [each for each in vars(errors).values() if isinstance(each, type)]
+    known = [each for each in every if issubclass(each, EdgeconvError)]
+    kind = next((each for each in known if each.code == error.get("code")), HostFailure)
+    return kind(str(error.get("message")), str(error.get("hint") or ""))

@@ -39,6 +39,8 @@ class BenchRequest:
         rounds: Measurements a case, each in a process of its own.
         warmup: Calls before the clock starts.
         bind: Inputs and outputs stay on the device.
+        script: The text of infer.py, which a target runs; a bundle's own is code of
+            whoever made it.
     """
 
     bundles: tuple[Path, ...]
@@ -53,6 +55,7 @@ class BenchRequest:
     rounds: int = 3
     warmup: int = 5
     bind: bool = False
+    script: str = ""
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ def benchmark(request: BenchRequest, progress: Progress) -> dict[str, Any]:
     subjects = read_subjects(request.bundles)
     found = cases(request, subjects)
     files = {(case.subject.name, case.engine) for case in found}
-    with enter(request.on, request.python, subjects) as place:
+    with enter(request, subjects) as place:
         progress.stage("measure", len(files) + request.rounds * len(found))
         measured = measure_rounds(place, found, request, progress.advance)
         profiles = _profiles(place, measured, request, progress)

@@ -15,6 +15,7 @@ from edgeconv.device.benchmark.places import enter
 from edgeconv.device.benchmark.request import Subject, cases, read_subjects
 from edgeconv.device.benchmark.rounds import Measured, Run, measure_rounds
 from edgeconv.errors import RefusedInput, Unsupported, UsageError
+from edgeconv.package.infer import build_infer_script
 from tests import bundles
 
 
@@ -241,7 +242,7 @@ def test_a_batch_of_a_tflite_file_is_that_many_calls(subject: Subject) -> None:
 
 
 def test_an_error_of_the_child_comes_back_as_it_was(subject: Subject) -> None:
-    with enter(None, None, [subject]) as place, pytest.raises(Unsupported) as caught:
+    with enter(BenchRequest(()), [subject]) as place, pytest.raises(Unsupported) as caught:
         place.run(subject, "litert", ["--bench", "--json", "--engine", "litert", "--bind"])
     assert "can't keep inputs and outputs on a device" in caught.value.message
     assert caught.value.hint
@@ -253,9 +254,10 @@ def test_the_real_thing_here_and_through_a_transport(bundle: Path) -> None:
     assert here["target"] == "here" and len(here["rows"]) == 2
     (operators,) = here["operators"]
     assert [row["op"] for row in operators["rows"]] == ["Flatten", "MatMul"]
-    there = benchmark(
-        BenchRequest((bundle,), on="local", repeat=2, rounds=1, engines=("litert",)), Silent()
+    request = BenchRequest(
+        (bundle,), on="local", repeat=2, rounds=1, engines=("litert",), script=build_infer_script()
     )
+    there = benchmark(request, Silent())
     (row,) = there["rows"]
     assert (there["target"], row["file"], row["calls"]) == ("local", "model.tflite", 2)
     assert row["peak_memory_kib"] > 10_000 and row["load_ms"] > 0
