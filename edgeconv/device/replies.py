@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -21,6 +20,8 @@ from edgeconv.pictures import printable
 __all__ = ["costs_of", "failure_of"]
 
 _MAX_TEXT = 300
+#: No time, count or size of a device comes near it.
+_LARGEST = 1e15
 #: The device's word for what went wrong -> ours. Where it lacks an engine, that is
 #: nothing which could be installed here.
 _KINDS: Mapping[str, type[EdgeconvError]] = {
@@ -87,7 +88,7 @@ def _text(value: Any) -> str:
 def _number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError("a number is none")
-    if not math.isfinite(value) or not 0 <= value < 1e15:
+    if not 0 <= value < _LARGEST:  # NaN is neither
         raise ValueError("a number is out of all bounds")
     return value
 

@@ -86,5 +86,5 @@ class Local:
         except OSError as error:
             raise HostFailure(f"{self.target} left no {name}: {error.strerror}.") from error
         if len(data) > limit_bytes:
-            raise RefusedInput(f"What the device sent is larger than {limit_bytes} bytes.")
+            raise RefusedInput(f"{name} has more than {limit_bytes} bytes.")
         return data

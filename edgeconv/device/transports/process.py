@@ -86,7 +86,7 @@ def execute(
             ) from None
         stdout, stderr = written.result(), complained.result()
     if written.overflowed:
-        raise RefusedInput(f"What the device sent is larger than {limit_bytes} bytes.")
+        raise RefusedInput(f"{Path(command[0]).name} sent more than {limit_bytes} bytes.")
     return Completed(process.returncode, stdout, stderr)
 
 

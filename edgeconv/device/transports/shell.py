@@ -20,7 +20,7 @@ from types import TracebackType
 
 from edgeconv.device.transports.names import pack, plain
 from edgeconv.device.transports.process import MAX_TEXT_BYTES, Completed, execute, last_line
-from edgeconv.errors import EdgeconvError, HostFailure, MissingDependency
+from edgeconv.errors import EdgeconvError, HostFailure, MissingDependency, RefusedInput
 
 __all__ = ["Shell"]
 
@@ -127,6 +127,8 @@ class Shell(ABC):
         done = self._call(f"cat {path}", _COPY_S, limit_bytes=limit_bytes)
         if done.code:
             raise HostFailure(f"{self.target} left no {name}: {last_line(done.stderr)}.")
+        if len(done.stdout) > limit_bytes:
+            raise RefusedInput(f"{name} has more than {limit_bytes} bytes.")
         return done.stdout
 
     def _call(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import urlsplit
 
 from edgeconv.device.transports.base import Transport
 from edgeconv.device.transports.local import Local
@@ -20,9 +19,12 @@ TARGETS = {
     "qemu:aarch64": "an emulated 64-bit Arm machine; 'edgeconv devices --setup' makes it once",
 }
 
-#: No option (a leading dash), no word that a shell reads.
-_WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,252}")
-_HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,252}|\[[0-9A-Fa-f:.]{2,45}(%[A-Za-z0-9]+)?\]")
+#: A name can't be taken for an option (a leading dash), nor for anything by a shell.
+_NAME = r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,252}"
+_SSH = re.compile(
+    rf"ssh://(?P<user>{_NAME}@)?(?:(?P<name>{_NAME})|\[(?P<address>[0-9A-Fa-f:.]{{2,45}})\])"
+    r"(?::(?P<port>[0-9]{1,5}))?/?"
+)
 _SERIAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:\-]{0,127}")
 
 
@@ -73,19 +75,14 @@ def open_transport(target: str, python: str | None = None) -> Transport:
 
 def _ssh_parts(target: str) -> tuple[str, int | None]:
     """``user@host`` or ``host``, and the port where one is given."""
-    hint = "Write ssh://user@host or ssh://user@host:2222; a name of ~/.ssh/config is a host too."
-    try:
-        parts = urlsplit(target)
-        port = parts.port
-    except ValueError:
-        raise _wrong(target, hint) from None
-    user, at, place = parts.netloc.rpartition("@")
-    host = place.removesuffix(f":{port}") if port is not None else place.removesuffix(":")
-    named = (not at or _WORD.fullmatch(user)) and _HOST.fullmatch(host)
-    bare = not (parts.path.strip("/") or parts.query or parts.fragment)
-    if not named or not bare or not target.startswith("ssh://"):
-        raise _wrong(target, hint)
-    return f"{user}{at}{host.strip('[]')}", port
+    found = _SSH.fullmatch(target)
+    port = int(found["port"]) if found and found["port"] else None
+    if found is None or (port is not None and not 0 < port < 1 << 16):
+        raise _wrong(
+            target,
+            "Write ssh://user@host or ssh://user@host:2222; a name of ~/.ssh/config is a host too.",
+        )
+    return f"{found['user'] or ''}{found['name'] or found['address']}", port
 
 
 def _wrong(target: str, hint: str) -> UsageError:
