@@ -3,7 +3,9 @@
 onnxruntime's QDQQuantizer places them; the ranges are ours.
 
     weight      int8, symmetric, one scale an output channel
-    bias        int32 with the scale s_in * s_w
+    bias        unsigned: int32 with the scale s_in * s_w
+                signed: float, since TensorRT's parser takes DequantizeLinear of int8 alone
+                ("only activation types allowed as input to this layer", onnx-tensorrt issue 850)
     activation  unsigned: uint8, asymmetric; Relu and Clip vanish into its ends
                 signed: int8, symmetric; Relu and Clip stay
     input of the graph          float32, with the first step inside
@@ -79,7 +81,11 @@ def to_int8(model: Model, ranges: Ranges, recipe: Recipe, excluded: Collection[s
                 nodes_to_quantize=[],
                 nodes_to_exclude=sorted({*excluded, *_averages_at_the_end(model)}),
                 op_types_to_quantize=sorted({*QDQRegistry, *QLinearOpsRegistry}),
-                extra_options={"ActivationSymmetric": signed, "WeightSymmetric": True},
+                extra_options={
+                    "ActivationSymmetric": signed,
+                    "WeightSymmetric": True,
+                    "QuantizeBias": not signed,
+                },
             )
             quantized = quantizer.quantize_model()
         except (ValueError, KeyError, RuntimeError, NotImplementedError, TypeError) as error:
