@@ -36,6 +36,7 @@ class Adbd:
 
     Attributes:
         serial: What ``adb connect`` is given, and what adb then calls the device.
+        folder: See above.
         commands: The shell commands that came, in order.
         hang_up_on: Break the connection where a command holds this text.
     """
@@ -43,7 +44,7 @@ class Adbd:
     def __init__(self, folder: Path, features: str = "shell_v2,cmd") -> None:
         self.commands: list[str] = []
         self.hang_up_on = ""
-        self._folder, self._features = folder, features.encode()
+        self.folder, self._features = folder, features.encode()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.serial = f"127.0.0.1:{self._listener.getsockname()[1]}"
         threading.Thread(target=self._accept, daemon=True).start()
@@ -90,7 +91,7 @@ class Adbd:
         if self.hang_up_on and self.hang_up_on in command:
             link.close()
             return
-        stream = _Stream(link, remote, command.replace(_BASE, str(self._folder)))
+        stream = _Stream(link, remote, command.replace(_BASE, str(self.folder)))
         link.streams[stream.number] = stream
         link.send(b"OKAY", stream.number, remote)
         stream.start()

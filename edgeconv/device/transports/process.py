@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from edgeconv.errors import HostFailure, RefusedInput
+from edgeconv.pictures import printable
 
-__all__ = ["MAX_TEXT_BYTES", "Completed", "execute", "last_line"]
+__all__ = ["MAX_TEXT_BYTES", "Completed", "execute", "first_line", "last_line"]
 
 #: Of what a command may print: a JSON object, a traceback.
 MAX_TEXT_BYTES = 1 << 20
@@ -90,10 +91,20 @@ def execute(
     return Completed(process.returncode, stdout, stderr)
 
 
+def first_line(data: bytes) -> str:
+    """The first line that says something: what a tool complains of before it gives up."""
+    return next(iter(_lines(data)), "")
+
+
 def last_line(data: bytes) -> str:
-    """The last line that says something, for a message; whoever wrote it, it is short."""
-    lines = [line.strip() for line in data.decode("utf-8", "replace").splitlines()]
-    return next((line[:200] for line in reversed(lines) if line), "")
+    """The last line that says something: what an interpreter ends a traceback with."""
+    return next(iter(reversed(_lines(data))), "")
+
+
+def _lines(data: bytes) -> list[str]:
+    """Printable ones, and short, whoever wrote them."""
+    lines = (printable(line.strip())[:200] for line in data.decode("utf-8", "replace").splitlines())
+    return [line for line in lines if line]
 
 
 class _Reader:

@@ -19,7 +19,13 @@ from pathlib import Path
 from types import TracebackType
 
 from edgeconv.device.transports.names import pack, plain
-from edgeconv.device.transports.process import MAX_TEXT_BYTES, Completed, execute, last_line
+from edgeconv.device.transports.process import (
+    MAX_TEXT_BYTES,
+    Completed,
+    execute,
+    first_line,
+    last_line,
+)
 from edgeconv.errors import EdgeconvError, HostFailure, MissingDependency, RefusedInput
 
 __all__ = ["Shell"]
@@ -103,7 +109,7 @@ class Shell(ABC):
         if done.code:
             raise HostFailure(
                 f"{self.target} can't take {name}: "
-                f"{last_line(done.stderr) or f'tar ended with {done.code}'}.",
+                f"{first_line(done.stderr) or f'tar ended with {done.code}'}.",
                 "See that its disk is not full (df -h) and that it has tar.",
             )
 
