@@ -22,7 +22,10 @@ class Outcome:
 
 
 def edgeconv(
-    *arguments: object, cwd: Path | None = None, env: dict[str, str] | None = None
+    *arguments: object,
+    cwd: Path | None = None,
+    env: dict[str, str] | None = None,
+    timeout_s: float = 300,
 ) -> Outcome:
     """Run ``edgeconv ARGUMENTS`` in a process of its own."""
     done = subprocess.run(
@@ -31,6 +34,6 @@ def edgeconv(
         env={**os.environ, **(env or {})},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=timeout_s,
     )
     return Outcome(done.returncode, done.stdout, done.stderr)

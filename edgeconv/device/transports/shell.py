@@ -107,9 +107,10 @@ class Shell(ABC):
             script = f"cd {shlex.quote(self._folder)} && tar -xf -"
             done = self._call(script, _COPY_S, archive)
         if done.code:
+            full = b"No space left" in done.stderr  # tar says more about its own trouble first
+            cause = "No space left" if full else first_line(done.stderr).rstrip(".")
             raise HostFailure(
-                f"{self.target} can't take {name}: "
-                f"{first_line(done.stderr) or f'tar ended with {done.code}'}.",
+                f"{self.target} can't take {name}: {cause or f'tar ended with {done.code}'}.",
                 "See that its disk is not full (df -h) and that it has tar.",
             )
 

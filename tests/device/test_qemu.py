@@ -1,0 +1,92 @@
+"""verify --on qemu:aarch64: 64-bit Arm code of the wheels that a Raspberry Pi gets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.command import edgeconv
+
+VERSIONS = {"litert": "2.1.6", "tflite-runtime": "2.14.0"}
+SAMPLES = 100
+
+
+@pytest.fixture(scope="module")
+def answered(emulated: dict[str, str], mobilenet: Path, shared_data: Path) -> Mapping[str, Any]:
+    """What verify says with each engine; both run side by side, a second an image."""
+    data = f"{shared_data / 'imagenet-sample/manifest.csv'}:evaluation"
+
+    def verify(engine: str) -> Any:
+        done = edgeconv(
+            "verify", mobilenet, "--on", "qemu:aarch64", "--engine", engine, "--data", data,
+            "--samples", SAMPLES, "--json", env=emulated, timeout_s=900,
+        )  # fmt: skip
+        assert done.code == 0, done.stderr
+        return json.loads(done.stdout)
+
+    with ThreadPoolExecutor(len(VERSIONS)) as side_by_side:
+        return dict(zip(VERSIONS, side_by_side.map(verify, VERSIONS), strict=True))
+
+
+@pytest.mark.parametrize("engine", VERSIONS)
+def test_mobilenet_answers_on_arm_as_it_does_here(
+    answered: Mapping[str, Any], engine: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = answered[engine]
+    device, (row,) = found["device"], found["verdict"]["artifacts"]
+    assert device["machine"] == "aarch64"
+    assert device["engine"] == {"name": engine, "version": VERSIONS[engine]}
+    assert found["verdict"]["samples"] == SAMPLES
+    assert row["metrics"]["agreement"] >= 99.0, "top-1 differs from the host's on more than one"
+    bits = device["bit_identical"]
+    assert (bits["items"], bits["values"]) == (SAMPLES, SAMPLES * 1000)
+    with capsys.disabled():
+        print(
+            f"\n{engine} {VERSIONS[engine]} on emulated aarch64: top-1 as the host's on "
+            f"{row['metrics']['agreement']:.0f} of {SAMPLES}; {bits['values_differing']:,} of "
+            f"{bits['values']:,} outputs differ in a bit from {device['host_engine']['name']} "
+            f"{device['host_engine']['version']}, by {bits['largest_difference']:.3g} at most; "
+            f"{device['latency_ms']['median']:.0f} ms median"
+        )
+
+
+def test_an_engine_that_crashes_there_is_refused_before_it_does(
+    emulated: dict[str, str], tiny: Path
+) -> None:
+    done = edgeconv(
+        "verify", tiny, "--on", "qemu:aarch64", "--engine", "onnxruntime", "--json", env=emulated
+    )
+
+    assert done.code == 4
+    error = json.loads(done.stdout)["error"]
+    assert "crashes under this emulator" in error["message"] and "--engine" in error["hint"]
+
+
+def test_a_set_up_device_is_not_fetched_again(emulated: dict[str, str]) -> None:
+    done = edgeconv("devices", "--setup", "qemu:aarch64", "--json", env=emulated)
+
+    assert done.code == 0
+    assert json.loads(done.stdout)["target"] == "qemu:aarch64"
+    assert "fetch" not in done.stderr
+
+
+def test_a_device_that_others_may_write_to_is_not_run(
+    emulated: dict[str, str], tiny: Path, tmp_path: Path
+) -> None:
+    """What lies there is a program."""
+    (made,) = Path(emulated["EDGECONV_DEVICE_CACHE"]).iterdir()
+    copy = tmp_path / made.name
+    copy.mkdir()
+    copy.chmod(0o777)
+    done = edgeconv(
+        "verify", tiny, "--on", "qemu:aarch64", "--json",
+        env={"EDGECONV_DEVICE_CACHE": str(tmp_path)},
+    )  # fmt: skip
+
+    assert done.code == 3
+    assert "Others may write" in json.loads(done.stdout)["error"]["message"]
