@@ -14,6 +14,7 @@ from typing import Any, cast, get_args
 
 from edgeconv.errors import EdgeconvError, HostFailure, RefusedInput, UsageError
 from edgeconv.package.read_model import describe_file
+from edgeconv.pictures import printable
 from edgeconv.runtime.answers import read_labels
 from edgeconv.runtime.checksums import SealedFolder
 from edgeconv.runtime.engines import Model, open_model
@@ -33,6 +34,8 @@ __all__ = ["Candidate", "is_bundle", "read_candidate"]
 
 _MAX_LABEL_BYTES = 4 << 20
 _MAX_MODEL_BYTES = 2**31
+#: A folder with neither is no damaged bundle, but something else.
+_MARKS = ("manifest.json", "SHA256SUMS")
 _SUFFIXES = (".tflite", ".onnx")
 _HEADS: Mapping[str, Activation] = {
     "SOFTMAX": "softmax",
@@ -84,13 +87,14 @@ def read_candidate(path: Path, folder: Path) -> Candidate:
         MissingDependency: An engine for one of its files is not installed.
         Unsupported: An engine lacks an operator.
     """
-    if path.is_dir():
+    if path.is_dir() and any((path / name).exists() for name in _MARKS):
         return _read_bundle(path)
     if not path.is_file() or path.suffix.lower() not in _SUFFIXES:
         what = "is no bundle, .tflite or .onnx file" if path.exists() else "does not exist"
         raise UsageError(
-            f"{path} {what}.",
-            "verify takes the folder that export made, or one model file.",
+            f"{printable(path)} {what}.",
+            "verify takes the folder that export made, or one model file; "
+            "the original comes after --against.",
         )
     return _read_file(path, folder)
 

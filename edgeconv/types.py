@@ -321,6 +321,7 @@ class ArtifactVerdict:
         layers: Blame, worst layer first; see ``verify.blame``. Empty where not asked for.
         suspicions: What a bad parity looks like ("Looks like BGR input: agreement
             31% -> 94% when swapped."), likeliest first.
+        evidence: What every item's scores say beside a gate that couldn't decide.
         checks: Every threshold that was asked for; the first is the one in ``gated``.
         gated: The metric that was held against ``limit``, a key of ``metrics``.
         limit: Its margin, in the metric's own unit.
@@ -336,6 +337,7 @@ class ArtifactVerdict:
     needed: Optional[int] = None
     layers: tuple[Mapping[str, Any], ...] = ()
     suspicions: tuple[str, ...] = ()
+    evidence: tuple[str, ...] = ()
     checks: tuple[Check, ...] = ()
     gated: str = ""
     limit: Optional[float] = None

@@ -70,6 +70,7 @@ class Verification:
         reference: What the candidate was compared with, in words.
         data: Name of the items.
         notes: What a reader of the verdict should know.
+        items: What both were asked, for whoever shows some of it.
         device: What the device was and took; see ``on_device.Answers.facts``.
     """
 
@@ -78,6 +79,7 @@ class Verification:
     labels: tuple[str, ...]
     reference: str
     data: str
+    items: Items
     notes: tuple[str, ...] = ()
     device: Mapping[str, Any] | None = None
 
@@ -136,6 +138,7 @@ def verify(request: VerifyRequest, progress: Progress | None = None) -> Verifica
         labels=reference.source.labels,
         reference=reference.source.name,
         data=reference.dataset.name,
+        items=reference.dataset,
         notes=tuple(watch.notes),
         device=facts,
     )
@@ -168,6 +171,7 @@ def _verify_device(request: VerifyRequest, order: DeviceOrder, watch: _Notes) ->
         labels=reference.source.labels,
         reference=f"{candidate.name} on this machine",
         data=reference.dataset.name,
+        items=reference.dataset,
         notes=tuple(watch.notes),
         device=answers.facts,
     )
@@ -251,10 +255,12 @@ def _explained(
     verdict: Verdict, given: Sequence[Given], explainer: Explainer, blame: Blame
 ) -> Verdict:
     """The verdict with the causes of what was lost."""
+    if blame == "always" and explainer.workshop is None:
+        explainer.watch.note("no layer is blamed: that takes the original, not another bundle")
     found = []
     for each, entry in zip(verdict.artifacts, given, strict=True):
         lost = looks_lost(each)
-        if lost:
+        if each.status != "pass":
             explainer.watch.stage(f"look for the cause in {each.file}")
             each = explainer.suspected(each, entry)
         if blame == "always" or (lost and blame == "auto"):

@@ -4,8 +4,21 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from pathlib import Path
 
-__all__ = ["whole_number"]
+__all__ = ["filled", "filled_path", "whole_number"]
+
+
+def filled(text: str) -> str:
+    """The ``type`` of an argument that may not be empty, as an unset variable makes it."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("it is empty")
+    return text
+
+
+def filled_path(text: str) -> Path:
+    """The same of a path: an empty one would be this folder."""
+    return Path(filled(text))
 
 
 def whole_number(low: int, high: int) -> Callable[[str], int]:

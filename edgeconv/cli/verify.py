@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import os
-from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, get_args
 
-from edgeconv.cli.arguments import whole_number
+from edgeconv.cli.arguments import filled, filled_path, whole_number
 from edgeconv.cli.console import Console
-from edgeconv.errors import HostFailure, UsageError
+from edgeconv.errors import UsageError
 from edgeconv.pictures import printable
-from edgeconv.types import ArtifactVerdict, Check, Task
+from edgeconv.types import Task
 
 if TYPE_CHECKING:
     from edgeconv.load import LoadRequest
     from edgeconv.on_device import DeviceOrder
-    from edgeconv.verification import Verification, VerifyRequest
+    from edgeconv.verification import VerifyRequest
     from edgeconv.verify import Policy
 
 __all__ = ["EPILOG", "HELP", "configure", "run"]
@@ -51,13 +49,19 @@ exit codes:
   3  input refused as unsafe or corrupt
 """
 
-_BLAMED = 3
+#: Suffixes of what a conversion makes; none is an original.
+_CONVERTED = (".tflite", ".onnx")
+#: What the loading of a Keras model is told.
+_OF_THE_ORIGINAL = ("weights", "preprocess", "labels", "input_size", "task", "trust", "custom")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument(
-        "candidate", metavar="BUNDLE|FILE", help="a bundle, a .tflite or an .onnx file"
+        "candidate",
+        type=filled_path,
+        metavar="BUNDLE|FILE",
+        help="a bundle, a .tflite or an .onnx file",
     )
     _configure_reference(parser.add_argument_group("the reference"))
     _configure_data(parser.add_argument_group("the data"))
@@ -68,12 +72,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def _configure_reference(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--against",
+        type=filled,
         metavar="MODEL|BUNDLE",
         help="the original: zoo name, .keras or .h5 file, SavedModel folder, or another bundle; "
         "by default the zoo model that the bundle was made from",
     )
     group.add_argument(
-        "--compare", type=Path, metavar="BUNDLE", help="the last release, in place of the original"
+        "--compare",
+        type=filled_path,
+        metavar="BUNDLE",
+        help="the last release, in place of the original",
     )
     group.add_argument(
         "--weights", metavar="FILE|imagenet|none", help="of a zoo model, as export was given them"
@@ -83,7 +91,9 @@ def _configure_reference(group: argparse._ArgumentGroup) -> None:
         metavar="NAME|FILE.toml",
         help="how pictures become the original's inputs; by default as the bundle says",
     )
-    group.add_argument("--labels", type=Path, metavar="FILE", help="the original's class names")
+    group.add_argument(
+        "--labels", type=filled_path, metavar="FILE", help="the original's class names"
+    )
     group.add_argument(
         "--input-size", type=whole_number(1, 8192), metavar="N", help="rows and columns"
     )
@@ -95,6 +105,7 @@ def _configure_reference(group: argparse._ArgumentGroup) -> None:
 def _configure_data(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--data",
+        type=filled,
         metavar="DATA",
         help="folder (one subfolder a class), CSV manifest or .npz; PATH:SPLIT picks a split; "
         "built-in pictures by default, which have no labels",
@@ -105,7 +116,7 @@ def _configure_data(group: argparse._ArgumentGroup) -> None:
 
 def _configure_gate(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
-        "--policy", type=Path, metavar="FILE", help="thresholds, such as parity.toml"
+        "--policy", type=filled_path, metavar="FILE", help="thresholds, such as parity.toml"
     )
     group.add_argument(
         "--max-drop",
@@ -123,7 +134,12 @@ def _configure_gate(group: argparse._ArgumentGroup) -> None:
         default="auto",
         help="look for the layer that is to blame; auto: where parity is lost",
     )
-    group.add_argument("--junit", type=Path, metavar="FILE", help="write a test report as XML")
+    group.add_argument(
+        "--junit", type=filled_path, metavar="FILE", help="write a test report as XML"
+    )
+    group.add_argument(
+        "--report", type=filled_path, metavar="FILE", help="write report.html: one page, offline"
+    )
 
 
 def _configure_device(group: argparse._ArgumentGroup) -> None:
@@ -147,33 +163,19 @@ def _configure_device(group: argparse._ArgumentGroup) -> None:
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    """Verify, show the table, write what CI wants, return the exit code."""
+    """Verify, write what was asked for, return the exit code."""
     from edgeconv import verification, verify
+    from edgeconv.cli import verify_output
 
     request = _request(args)
+    for path in (args.junit, args.report):
+        verify_output.check_folder(path)
     console.quiet()
     result = verification.verify(request, console)
     console.done()
-    how = request.policy.on_inconclusive
-    code = verify.exit_code(result.verdict, how)
-
-    def holds(artifact: ArtifactVerdict, check: Check) -> bool:
-        return verify.holds(artifact, check, how)
-
-    name = request.candidate.name or str(request.candidate)
-    if args.junit is not None:
-        from edgeconv.report.junit import junit
-
-        _write(args.junit, junit(result.verdict, name, holds, result.device))
-    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
-        from edgeconv.report.summary import step_summary
-
-        text = step_summary(result.verdict, name, result.reference, result.data, result.device)
-        _append(Path(summary), text)
-    if console.as_json:
-        console.result(_json(result, name, code))
-    else:
-        _show(result, console, code)
+    code = verify.exit_code(result.verdict, request.policy.on_inconclusive)
+    verify_output.write(result, request, args.junit, args.report)
+    verify_output.show(result, request, console, code)
     return code
 
 
@@ -182,7 +184,7 @@ def _request(args: argparse.Namespace) -> VerifyRequest:
     from edgeconv.verification import VerifyRequest
 
     return VerifyRequest(
-        candidate=Path(args.candidate),
+        candidate=args.candidate,
         against=_against(args),
         data=data.DataRequest(parity=args.data, x_key=args.x_key, y_key=args.y_key),
         policy=_policy(args),
@@ -206,16 +208,19 @@ def _against(args: argparse.Namespace) -> LoadRequest | Path | None:
     from edgeconv.candidate import is_bundle
     from edgeconv.load import LoadRequest
 
-    if args.compare is not None:
-        if args.against is not None:
-            raise UsageError(
-                "--against and --compare are two references.", "Give one of them; run twice."
-            )
-        return Path(args.compare)
-    if args.against is None:
-        return None
-    if is_bundle(Path(args.against)):
-        return Path(args.against)
+    if args.compare is not None and args.against is not None:
+        raise UsageError(
+            "--against and --compare are two references.", "Give one of them; run twice."
+        )
+    against = args.compare or (None if args.against is None else Path(args.against))
+    if against is None or args.compare is not None or is_bundle(against):
+        _refuse_what_is_of_an_original(args)
+        return against
+    if against.suffix.lower() in _CONVERTED:
+        raise UsageError(
+            f"{printable(against)} is a converted file, no original.",
+            "Give it first, and after --against the model that it was made from.",
+        )
     return LoadRequest(
         model=args.against,
         weights=args.weights,
@@ -226,6 +231,16 @@ def _against(args: argparse.Namespace) -> LoadRequest | Path | None:
         trust=args.trust,
         custom=args.custom,
     )
+
+
+def _refuse_what_is_of_an_original(args: argparse.Namespace) -> None:
+    """Nothing that was said may be passed over without a word."""
+    for name in _OF_THE_ORIGINAL:
+        if getattr(args, name) not in (None, False):
+            raise UsageError(
+                f"--{name.replace('_', '-')} tells how an original is loaded; none is named.",
+                "Name it with --against MODEL. A bundle says everything about itself.",
+            )
 
 
 def _policy(args: argparse.Namespace) -> Policy:
@@ -243,75 +258,3 @@ def _policy(args: argparse.Namespace) -> Policy:
     if args.on_inconclusive is not None:
         policy = replace(policy, on_inconclusive=args.on_inconclusive)
     return policy
-
-
-def _json(result: Verification, name: str, code: int) -> dict[str, Any]:
-    from edgeconv import verify
-
-    return {
-        "schema_version": 1,
-        "exit_code": code,
-        "candidate": name,
-        "reference": result.reference,
-        "data": result.data,
-        "verdict": verify.verdict_to_json(result.verdict),
-        "notes": list(result.notes),
-        "device": None if result.device is None else dict(result.device),
-    }
-
-
-def _show(result: Verification, console: Console, code: int) -> None:
-    from edgeconv.cli.table import verdict_table
-    from edgeconv.report.device import device_sentences
-
-    console.print("")
-    console.print(verdict_table(result.verdict, console.width))
-    for artifact in result.verdict.artifacts:
-        for line in _lines(artifact):
-            console.print(printable(line))
-    for sentence in () if result.device is None else device_sentences(result.device):
-        console.print(sentence)
-    word = "kept" if code == 0 else "lost" if result.verdict.status == "fail" else "not proven"
-    console.print(
-        f"\nParity  {word}, against {printable(result.reference)} "
-        f"on {result.verdict.samples:,} items of {printable(result.data)}"
-    )
-
-
-def _lines(artifact: ArtifactVerdict) -> Iterator[str]:
-    reasons = [check.reason for check in artifact.checks] or [artifact.reason]
-    for reason in reasons:
-        yield f"{artifact.file}: {reason}"
-    for sentence in artifact.suspicions:
-        yield f"  {sentence}"
-    if artifact.layers:
-        yield "  layers to blame, worst first:"
-        yield from (f"    {_layer(layer)}" for layer in artifact.layers[:_BLAMED])
-
-
-def _layer(layer: Mapping[str, Any]) -> str:
-    text = f"{layer['name']} ({layer['op']})"
-    if isinstance(share := layer.get("share"), int | float):
-        text += f", {share:.1f}% of the error"
-    return f"{text}: {layer['reason']}" if layer.get("reason") else text
-
-
-def _write(path: Path, text: str) -> None:
-    aside = path.with_name(f".{path.name}.part")
-    try:
-        aside.write_text(text, encoding="utf-8")
-        aside.replace(path)
-    except OSError as error:
-        aside.unlink(missing_ok=True)
-        raise HostFailure(f"{path} can't be written: {error.strerror}.") from error
-
-
-def _append(path: Path, text: str) -> None:
-    try:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(text)
-    except OSError as error:
-        raise HostFailure(
-            f"GITHUB_STEP_SUMMARY ({path}) can't be written: {error.strerror}.",
-            "Unset it to verify without a summary.",
-        ) from error

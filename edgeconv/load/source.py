@@ -79,6 +79,9 @@ def check(request: LoadRequest) -> None:
         zoo.find(request.model)
     if request.labels is not None:
         read_labels(request.labels)
+    named = request.preprocess not in (None, "array")
+    if named and Path(str(request.preprocess)).suffix != ".toml":
+        zoo.preset(str(request.preprocess), 1, 1)
 
 
 def load(request: LoadRequest, workshop: Workshop, folder: Path, progress: Progress) -> SourceModel:

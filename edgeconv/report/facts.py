@@ -52,6 +52,7 @@ class Facts:
     recipe_text: str
     disagreements: Sequence[Mapping[str, Any]]
     thumbnails: Mapping[str, bytes]
+    compared: tuple[str, str] = ("", "")
 
     @cached_property
     def rows(self) -> tuple[Row, ...]:

@@ -64,6 +64,7 @@ def render(
     recipe_text: str = "",
     disagreements: Sequence[Mapping[str, Any]] = (),
     thumbnails: Mapping[str, bytes] | None = None,
+    compared: tuple[str, str] = ("", ""),
 ) -> str:
     """The page as text; the same arguments give the same bytes.
 
@@ -76,9 +77,17 @@ def render(
         disagreements: Items answered differently: ``file``, ``item``,
             ``reference``, ``candidate`` and, where known, ``expected``.
         thumbnails: Item -> a small JPEG of it, for those that ``pictured`` names.
+        compared: What it was held against, and on what, in words; empty where the
+            page is a bundle's own.
     """
     facts = Facts(
-        verdict, manifest or {}, bench or {}, recipe_text, disagreements, thumbnails or {}
+        verdict,
+        manifest or {},
+        bench or {},
+        recipe_text,
+        disagreements,
+        thumbnails or {},
+        compared,
     )
     body = [section for write in _SECTIONS if (section := write(facts))]
     title = f"{facts.manifest.get('name', 'model')} · {verdict.status}"

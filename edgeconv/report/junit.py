@@ -74,7 +74,7 @@ def _add(
 ) -> None:
     found = ElementTree.SubElement(case, tag, message=_text(reason))
     found.set("type", status or artifact.status)
-    lines = [reason, *artifact.suspicions]
+    lines = [reason, *artifact.evidence, *artifact.suspicions]
     lines += [f"layer {layer['name']}: {layer.get('reason', '')}" for layer in artifact.layers[:3]]
     found.text = "\n".join(_text(line) for line in lines)
 

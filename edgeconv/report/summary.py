@@ -76,12 +76,12 @@ def _value(value: MetricValue) -> str:
 
 
 def _causes(artifact: ArtifactVerdict) -> Iterator[str]:
-    if not artifact.suspicions and not artifact.layers:
+    if not artifact.suspicions and not artifact.evidence and not artifact.layers:
         return
     yield ""
     yield f"**{_safe(artifact.file)}**"
     yield ""
-    for sentence in artifact.suspicions:
+    for sentence in (*artifact.evidence, *artifact.suspicions):
         yield f"- {_safe(sentence)}"
     for layer in artifact.layers[:_BLAMED]:
         yield f"- layer {_layer(layer)}"

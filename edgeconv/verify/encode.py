@@ -7,9 +7,11 @@
                                 "upper95", "lower95"}, "sqnr_db": null, ...},
                     "checks": [{"metric", "limit", "at_most", "status", "reason", "needed"}],
                     "suspicions": ["Looks like BGR input: ..."],
+                    "evidence": ["KL divergence 0.02 nats ..."],
                     "layers": [{"name", "sqnr_db", ...}]}]}
 
-``checks`` and ``suspicions`` may be absent: files from before they existed are read too.
+``checks``, ``suspicions`` and ``evidence`` may be absent: files from before they existed
+are read too.
 
 Numbers keep six significant digits: more than anyone can use, and few enough
 that the last bits of a sum don't change the file.
@@ -112,6 +114,7 @@ _ARTIFACT: dict[str, type | tuple[type, ...]] = {
     "metrics": dict,
     "checks": list,
     "suspicions": list,
+    "evidence": list,
     "layers": list,
 }
 _CHECK: dict[str, type | tuple[type, ...]] = {
@@ -144,6 +147,7 @@ def _encode_artifact(artifact: ArtifactVerdict) -> dict[str, Any]:
         "metrics": {name: _metric(value) for name, value in artifact.metrics.items()},
         "checks": [_encode_check(check) for check in artifact.checks],
         "suspicions": list(artifact.suspicions),
+        "evidence": list(artifact.evidence),
         "layers": [_rounded(layer) for layer in artifact.layers],
     }
 
@@ -188,7 +192,7 @@ def _number(value: float | None) -> float | None:
 
 
 def _decode_artifact(document: object, where: str) -> ArtifactVerdict:
-    later: dict[str, list[object]] = {"checks": [], "suspicions": []}
+    later: dict[str, list[object]] = {"checks": [], "suspicions": [], "evidence": []}
     whole = {**later, **document} if isinstance(document, dict) else document
     fields = _object(whole, where, _ARTIFACT)
     if fields["format"] not in get_args(Format) or fields["precision"] not in get_args(Precision):
@@ -212,6 +216,7 @@ def _decode_artifact(document: object, where: str) -> ArtifactVerdict:
         needed=fields["needed"],
         layers=tuple(layers),
         suspicions=tuple(_texts(fields["suspicions"], f"{where}.suspicions")),
+        evidence=tuple(_texts(fields["evidence"], f"{where}.evidence")),
         checks=tuple(
             _decode_check(each, f"{where}.checks[{i}]") for i, each in enumerate(fields["checks"])
         ),

@@ -26,6 +26,7 @@ from edgeconv.verify.answers import threshold_for
 from edgeconv.verify.catalogue import describe_metric
 from edgeconv.verify.checks import check
 from edgeconv.verify.gate import Gate, Metric, status
+from edgeconv.verify.meaning import evidence
 from edgeconv.verify.metrics import Measurement, Meter
 from edgeconv.verify.policy import Policy
 from edgeconv.verify.structure import describe
@@ -224,7 +225,7 @@ def _verdict(
     else:
         checks = [_usual(policy, metric, found, artifact, noun)]
     deciding = max(checks, key=lambda each: _ORDER.index(each.status))
-    return ArtifactVerdict(
+    verdict = ArtifactVerdict(
         file=artifact.path.name,
         format=artifact.format,
         precision=artifact.precision,
@@ -237,6 +238,7 @@ def _verdict(
         gated=checks[0].metric,
         limit=checks[0].limit,
     )
+    return replace(verdict, evidence=evidence(verdict))
 
 
 def _usual(

@@ -13,18 +13,17 @@ from edgeconv.types import ArtifactVerdict, Interval
 __all__ = ["evidence"]
 
 
-def evidence(verdict: ArtifactVerdict, always: bool = False) -> tuple[str, ...]:
+def evidence(verdict: ArtifactVerdict) -> tuple[str, ...]:
     """A sentence on each paired statistic of the scores.
 
     Args:
         verdict: Of a classifier; others have no such statistics.
-        always: Also where the gate could decide.
 
     Returns:
         At most two; empty where the artifact is numerically the reference, the
         gate decided, or nothing was measured.
     """
-    if verdict.equivalent or not (always or verdict.status == "inconclusive"):
+    if verdict.equivalent or verdict.status != "inconclusive":
         return ()
     found = (_divergence(verdict), _margin(verdict))
     return tuple(sentence for sentence in found if sentence)

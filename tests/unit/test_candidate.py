@@ -81,7 +81,14 @@ def test_a_damaged_file_is_refused_by_name(tmp_path: Path, name: str, content: b
     assert "scratch" not in caught.value.message
 
 
-def test_a_folder_without_a_seal_is_refused(tmp_path: Path) -> None:
+def test_a_folder_that_is_no_bundle_is_a_mistake_of_usage(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is no bundle"):
+        read_candidate(tmp_path, tmp_path / "scratch")
+
+
+def test_a_bundle_without_a_seal_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text("{}")
+
     with pytest.raises(RefusedInput, match="SHA256SUMS"):
         read_candidate(tmp_path, tmp_path / "scratch")
 

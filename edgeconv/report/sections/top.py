@@ -27,7 +27,11 @@ def header(facts: Facts) -> str:
     said = [escape(fact) for fact in (manifest.get("precision"), manifest.get("task")) if fact]
     if facts.verdict.samples:
         count = number(facts.verdict.samples, "", 0, "verdict.json#/samples")
-        said.append(f"verified on {count} items")
+        against, on = (
+            f" {word} {escape(name)}" if name else ""
+            for word, name in zip(("against", "of"), facts.compared, strict=True)
+        )
+        said.append(f"verified{against} on {count} items{on}")
     if date := facts.bench.get("date"):
         said.append(escape(date))
     return (

@@ -1,6 +1,7 @@
 """The verify command in this process: what it refuses, and how it says so."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,13 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "two policies",
         ),
         (("BUNDLE", "--compare", "BUNDLE", "--max-drop", "top1"), 2, "--max-drop"),
+        (("BUNDLE", "--compare", ""), 2, "--compare: it is empty"),
+        (("", "--compare", "BUNDLE"), 2, "it is empty"),
+        (("BUNDLE", "--compare", "BUNDLE", "--junit", ""), 2, "--junit: it is empty"),
+        (("BUNDLE", "--compare", "."), 2, "no bundle"),
+        (("BUNDLE", "--compare", "BUNDLE", "--labels", "l.txt"), 2, "--labels tells"),
+        (("BUNDLE", "--weights", "w.h5"), 2, "--weights tells"),
+        (("x.keras", "--against", "broken.tflite"), 2, "converted file"),
         (("broken.tflite", "--compare", "BUNDLE"), 3, "broken.tflite"),
         (("broken.onnx", "--compare", "BUNDLE"), 3, "broken.onnx"),
     ],
@@ -67,17 +75,40 @@ def test_errors_say_what_and_what_to_do(
     assert "Traceback" not in output.err
 
 
-def test_a_report_that_cannot_be_written_is_the_disk_s_fault(
+@pytest.mark.parametrize("option", ["--junit", "--report"])
+@pytest.mark.parametrize("path", ["no/out", "."])
+def test_a_file_that_cannot_be_written_is_refused_before_anything_is_run(
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
-    bundle: Path,
-    data: Path,
     tmp_path: Path,
+    option: str,
+    path: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
 
-    given = ["--compare", str(bundle), "--data", str(data), "--junit", "no/out.xml"]
-    code = main(["verify", str(bundle), *given])
+    code = main(["verify", "nothing", "--compare", "nothing", option, path])
 
     assert code == 6
-    assert "out.xml" in capfd.readouterr().err
+    assert f"{path} can't be written" in capfd.readouterr().err
+
+
+def test_the_page_says_what_was_compared_with_what_and_shows_what_changed(
+    bundle: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(bundle, other)
+    manifest = json.loads((other / "manifest.json").read_text())
+    manifest["preprocess"]["color"] = "bgr"
+    (other / "manifest.json").write_text(json.dumps(manifest))
+    bundles.sign(other)
+    pixels = np.random.default_rng(0).integers(0, 256, (24, 8, 8, 3), dtype=np.uint8)
+    np.savez(tmp_path / "x.npz", x=pixels)
+    page = tmp_path / "report.html"
+
+    given = ["--compare", str(bundle), "--data", str(tmp_path / "x.npz"), "--report", str(page)]
+    assert main(["verify", str(other), *given]) == 1
+
+    text = page.read_text()
+    assert "against tiny on" in text and "x.npz" in text
+    assert "data:image/jpeg;base64," in text
+    assert "Looks like" in text

@@ -31,6 +31,10 @@ def test_the_table_has_a_row_a_check() -> None:
     assert row.count("|") == 6
 
 
+def test_what_the_scores_say_stands_beside_an_undecided_gate() -> None:
+    assert "- KL divergence 0.02" in step_summary(verdict(evidence=("KL divergence 0.02",)), *"bod")
+
+
 def test_the_first_three_layers_and_the_suspicion_are_named() -> None:
     text = step_summary(
         verdict(layers=LAYERS, suspicions=("Looks like BGR input.",)), "b", "o", "d"

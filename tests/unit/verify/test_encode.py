@@ -89,11 +89,12 @@ LAYER = {
 
 
 def test_checks_suspicions_and_nested_layers_come_back():
-    text = verdict_to_text(verdict(checks=CHECKS, suspicions=("Looks …",), layers=(LAYER,)))
+    said = {"suspicions": ("Looks …",), "evidence": ("KL …",)}
+    text = verdict_to_text(verdict(checks=CHECKS, layers=(LAYER,), **said))
 
     (artifact,) = verdict_from_text(text).artifacts
     assert artifact.checks == CHECKS
-    assert artifact.suspicions == ("Looks …",)
+    assert (artifact.suspicions, artifact.evidence) == (("Looks …",), ("KL …",))
     (layer,) = artifact.layers
     assert layer["activation"] == {"low": -1.23457, "representable": [-1.0, 1.0]}
     assert layer["histograms"] == LAYER["histograms"]
@@ -107,10 +108,10 @@ def test_numbers_deep_inside_a_layer_that_are_not_finite_are_null():
 
 def test_a_verdict_from_before_there_were_checks_is_read():
     document = json.loads(verdict_to_text(verdict()))
-    for name in ("checks", "suspicions"):
+    for name in ("checks", "suspicions", "evidence"):
         del document["artifacts"][0][name]
     (artifact,) = verdict_from_json(document).artifacts
-    assert (artifact.checks, artifact.suspicions) == ((), ())
+    assert (artifact.checks, artifact.suspicions, artifact.evidence) == ((), (), ())
 
 
 @pytest.mark.parametrize(
@@ -118,6 +119,7 @@ def test_a_verdict_from_before_there_were_checks_is_read():
     [
         ("suspicions", [1]),
         ("suspicions", "text"),
+        ("evidence", [1]),
         ("checks", [{}]),
         ("checks", [{"metric": "a", "limit": 1, "at_most": 1, "status": "pass"}]),
         (
