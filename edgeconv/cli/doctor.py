@@ -27,13 +27,17 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
     versions = device.installed()
     problems = device.find_problems(versions)
+    places = device.devices_here()
     if console.as_json:
         packages = {"edgeconv": __version__, "packages": versions, "problems": problems}
-        console.result({"schema_version": 1, **packages})
+        devices = {name: {"ready": not lack, "lack": lack or None} for name, lack in places.items()}
+        console.result({"schema_version": 1, **packages, "onnxruntime_devices": devices})
     else:
         console.print(f"edgeconv {__version__}, Python {sys.version.split()[0]}")
         for name, version in versions.items():
             console.print(f"  {name:<18} {version or '-'}")
+        for name, lack in places.items():
+            console.print(f"  --device {name:<9} {lack or 'ready'}")
         for problem in problems:
             console.print(f"! {problem}")
         if not problems:

@@ -10,7 +10,13 @@ from edgeconv.device.matching import (
     refuse_source,
     why_this_precision,
 )
-from edgeconv.device.packages import find_problems, installed, refuse_clash, refuse_missing
+from edgeconv.device.packages import (
+    devices_here,
+    find_problems,
+    installed,
+    refuse_clash,
+    refuse_missing,
+)
 from edgeconv.device.profiles import Device, device_names, find_device
 
 __all__ = [
@@ -19,6 +25,7 @@ __all__ = [
     "bench",
     "describe_device",
     "device_names",
+    "devices_here",
     "find_device",
     "find_problems",
     "installed",

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from importlib import metadata
 from importlib.util import find_spec
 
-from edgeconv.errors import MissingDependency
+from edgeconv.errors import EdgeconvError, MissingDependency
 from edgeconv.types import Format
 
-__all__ = ["find_problems", "installed", "refuse_clash", "refuse_missing"]
+__all__ = ["devices_here", "find_problems", "installed", "refuse_clash", "refuse_missing"]
 
 _PACKAGES = (
     "tensorflow-cpu", "tensorflow", "keras", "tf2onnx", "onnx", "ai-edge-quantizer",
@@ -27,6 +27,24 @@ _CLASH = "onnxruntime and onnxruntime-gpu are both installed and overwrite each 
 def installed() -> dict[str, str | None]:
     """Package -> version, None where it is not installed."""
     return {name: _version(name) for name in _PACKAGES}
+
+
+def devices_here() -> dict[str, str]:
+    """Device of ONNX Runtime -> why it can't be used here; "" where it can.
+
+    The GPUs' libraries are loaded for it, but no model: a driver that is too old shows
+    only when one starts.
+    """
+    if find_spec("onnxruntime") is None:
+        return {}
+    from edgeconv.runtime.engines import load_engine
+    from edgeconv.runtime.providers import why_not
+
+    try:
+        library = load_engine("onnxruntime")
+    except EdgeconvError as error:
+        return {"cpu": error.message}
+    return {"cpu": "", **{device: why_not(library, device) for device in ("cuda", "tensorrt")}}
 
 
 def refuse_clash() -> None:

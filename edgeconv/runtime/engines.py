@@ -26,7 +26,7 @@ from edgeconv.runtime.quiet import quiet_stderr
 from edgeconv.runtime.tflite_file import TfliteFile
 from edgeconv.types import Array, TensorSpec
 
-__all__ = ["ENGINES", "Engine", "Model", "installed_engines", "open_model"]
+__all__ = ["ENGINES", "Engine", "Model", "installed_engines", "load_engine", "open_model"]
 
 # ONNX Runtime (1.31 for Linux) reports each session to its maker and leaves an
 # identifier of the device in ~/.cache, unless this stands here before it is imported.
@@ -228,14 +228,14 @@ def _engine_for(format: str, name: Optional[str]) -> tuple[str, Any]:
             f"{name} opens {_TITLES[ENGINES[name].format]} files, not {_TITLES[format]}.",
             _how_to_install(format),
         )
-    return name, _load(name)
+    return name, load_engine(name)
 
 
 def _first_that_loads(format: str) -> tuple[str, Any]:
     failure: Optional[MissingDependency] = None
     for name in installed_engines(format):
         try:
-            return name, _load(name)
+            return name, load_engine(name)
         except MissingDependency as error:
             failure = failure or error
     if failure is not None:
@@ -255,7 +255,12 @@ def _is_there(engine: Engine) -> bool:
     return importlib.util.find_spec(engine.module.partition(".")[0]) is not None
 
 
-def _load(name: str) -> Any:
+def load_engine(name: str) -> Any:
+    """Import an engine's module, without what it says while it loads.
+
+    Raises:
+        MissingDependency: It is not installed, or doesn't load.
+    """
     engine = ENGINES[name]
     if not _is_there(engine):
         raise MissingDependency(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import importlib
+import io
 import os
 import stat
 import sys
@@ -11,7 +14,14 @@ from typing import Any
 
 from edgeconv.errors import HostFailure, RefusedInput
 
-__all__ = ["CACHE_VARIABLE", "engine_cache", "missing_library", "tensorrt_options", "who_brings"]
+__all__ = [
+    "CACHE_VARIABLE",
+    "engine_cache",
+    "missing_library",
+    "preload_libraries",
+    "tensorrt_options",
+    "who_brings",
+]
 
 #: Where TensorRT keeps the engines that it built; by default the user's cache folder.
 CACHE_VARIABLE = "EDGECONV_ENGINE_CACHE"
@@ -20,16 +30,39 @@ CACHE_VARIABLE = "EDGECONV_ENGINE_CACHE"
 _BRINGS = {
     "libcuda.": "Install the NVIDIA driver",
     "libcudnn": "pip install 'onnxruntime-gpu[cudnn]'",
-    "libnvinfer": "pip install tensorrt",
-    "libnvonnxparser": "pip install tensorrt",
     "libcu": "pip install 'onnxruntime-gpu[cuda]'",
     "libnv": "pip install 'onnxruntime-gpu[cuda]'",
 }
 
 
 def who_brings(library: str) -> str:
-    """How a missing shared library is installed."""
+    """How a missing shared library is installed.
+
+    Args:
+        library: Such as ``libnvinfer.so.10``: ONNX Runtime 1.31 wants TensorRT 10, and
+            the newest on PyPI is 11.
+    """
+    if library.startswith(("libnvinfer", "libnvonnxparser")):
+        major = library.rpartition(".")[2]
+        below = f"<{int(major) + 1}" if major.isdecimal() else ""
+        return f"pip install 'tensorrt{below}'"
     return next((how for start, how in _BRINGS.items() if library.startswith(start)), "Install it")
+
+
+def preload_libraries(library: Any, device: str) -> None:
+    """Load CUDA, cuDNN and TensorRT from where pip puts them, which no loader looks into.
+
+    Args:
+        library: The module ``onnxruntime``.
+        device: ``cuda`` or ``tensorrt``.
+    """
+    # It prints what it misses; missing_library tells by name.
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(Exception):
+        library.preload_dlls()
+    if device == "tensorrt":
+        # TensorRT's package loads its libraries as it is imported.
+        with contextlib.suppress(Exception):
+            importlib.import_module("tensorrt_libs")
 
 
 def missing_library(library: Any, device: str) -> str:

@@ -14,17 +14,15 @@ onnxruntime_session_options_config_keys.h (``session.disable_cpu_ep_fallback``).
 
 from __future__ import annotations
 
-import contextlib
-import io
 from collections import Counter
 from typing import Any, NamedTuple, Optional
 
 from edgeconv.errors import EdgeconvError, MissingDependency, RefusedInput, Unsupported
-from edgeconv.runtime.gpu import missing_library, tensorrt_options, who_brings
+from edgeconv.runtime.gpu import missing_library, preload_libraries, tensorrt_options, who_brings
 from edgeconv.runtime.matching import first_line
 from edgeconv.runtime.quiet import quiet_stderr
 
-__all__ = ["DEVICES", "Place", "Started", "start_session"]
+__all__ = ["DEVICES", "Place", "Started", "start_session", "why_not"]
 
 #: Device -> what is tried, in this order.
 DEVICES = {
@@ -44,7 +42,7 @@ _DEVICE_TITLES = {"cpu": "the CPU", "cuda": "CUDA", "tensorrt": "TensorRT"}
 _INSTALL = {
     "cuda": "pip uninstall onnxruntime, then pip install 'onnxruntime-gpu[cuda,cudnn]'",
     "tensorrt": "pip uninstall onnxruntime, "
-    "then pip install 'onnxruntime-gpu[cuda,cudnn]' tensorrt",
+    "then pip install 'onnxruntime-gpu[cuda,cudnn]' 'tensorrt<11'",
 }
 _OR_FALL_BACK = "or accept another device with --allow-fallback."
 
@@ -112,6 +110,20 @@ def start_session(library: Any, data: bytes, place: Place) -> Started:
         return started
     assert failure is not None
     raise failure
+
+
+def why_not(library: Any, device: str) -> str:
+    """What a device lacks on this machine, as one sentence; "" where its libraries load.
+
+    Args:
+        library: The module ``onnxruntime``.
+        device: ``cuda`` or ``tensorrt``.
+    """
+    try:
+        _demand_provider(library, device)
+    except MissingDependency as error:
+        return error.message
+    return ""
 
 
 def _start(library: Any, data: bytes, place: Place) -> Started:
@@ -206,10 +218,7 @@ def _demand_provider(library: Any, device: str) -> None:
             f"{_DEVICE_TITLES[device]}.",
             f"{_INSTALL[device]}; {_OR_FALL_BACK}",
         )
-    # Finds CUDA and cuDNN where pip puts them, and prints what it misses.
-    if hasattr(library, "preload_dlls"):
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(Exception):
-            library.preload_dlls()
+    preload_libraries(library, device)
     missing = missing_library(library, device)
     if missing:
         raise MissingDependency(

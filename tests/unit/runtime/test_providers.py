@@ -175,7 +175,8 @@ def test_the_missing_library_is_named_with_what_brings_it(
     assert gpu.missing_library(library, "cuda") == "libcudnn.so.99"
     assert "cudnn" in gpu.who_brings("libcudnn.so.99")
     assert "driver" in gpu.who_brings("libcuda.so.1")
-    assert "tensorrt" in gpu.who_brings("libnvinfer.so.10")
+    assert gpu.who_brings("libnvinfer.so.10") == "pip install 'tensorrt<11'"
+    assert gpu.who_brings("libnvonnxparser.so") == "pip install 'tensorrt'"
     assert "cuda" in gpu.who_brings("libcublasLt.so.13")
 
 
@@ -207,3 +208,15 @@ def test_a_cache_that_others_may_write_to_is_refused(
     with pytest.raises(HostFailure, match="can't be made") as caught:
         gpu.engine_cache(b"a")
     assert os.environ[gpu.CACHE_VARIABLE] in caught.value.message
+
+
+def test_tensorrt_is_found_where_pip_puts_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tensorrt_libs.py").write_text("import os; os.environ['SEEN_BY_TEST'] = 'yes'")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("SEEN_BY_TEST", "no")
+    gpu.preload_libraries(SimpleNamespace(), "cuda")
+    assert os.environ["SEEN_BY_TEST"] == "no"
+    gpu.preload_libraries(SimpleNamespace(), "tensorrt")
+    assert os.environ["SEEN_BY_TEST"] == "yes"
