@@ -6,6 +6,7 @@ items ──► inputs ──┬──► device: infer.py ──► raw outputs
 
 from __future__ import annotations
 
+import math
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -41,6 +42,8 @@ _INPUTS = "x.npz"
 #: The fastest that zlib has: pictures shrink to a third, and a network is slower.
 _COMPRESSION = 1
 _BATCH = 8
+#: Of an archive and its arrays.
+_HEADER_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -184,6 +187,7 @@ class DeviceRun:
             engine=order.engine,
             threads=order.threads,
             timeout_s=order.timeout_s,
+            limit_bytes=_most_bytes(self._candidate, count),
         )
         reply = remote.ask(transport, asked)
         self._watch.advance(count)
@@ -217,6 +221,20 @@ def _write_inputs(path: Path, x: Sequence[Array]) -> None:
                 np.lib.format.write_array(
                     member, np.ascontiguousarray(array, np.float32), allow_pickle=False
                 )
+
+
+def _most_bytes(candidate: Candidate, count: int) -> int:
+    """What the outputs of any file of the bundle may have, unpacked."""
+    sizes = []
+    for _, model in candidate.entries:
+        size = 0
+        for spec in model.outputs:
+            lengths = [length for length in spec.shape[1:] if length is not None]
+            if len(lengths) < len(spec.shape) - 1:
+                return MAX_ARRAY_BYTES
+            size += count * math.prod(lengths) * np.dtype(spec.dtype).itemsize
+        sizes.append(size)
+    return min(max(sizes) + _HEADER_BYTES, MAX_ARRAY_BYTES)
 
 
 def _compared(
