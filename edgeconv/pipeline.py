@@ -57,6 +57,7 @@ def export(request: ExportRequest, progress: Progress | None = None) -> Export:
             for target, job in zip(targets, lowered, strict=True):
                 watch.stage(f"lower to {target.title}")
                 graphs.append(steps.refuse_graph(job.result(), request, folder, watch))
+                steps.refuse_overflow(graphs[-1], parity, recipe, watch)
                 made.append(steps.quantize(graphs[-1], calibration, recipe, folder, watch))
             watch.stage("ask the original")
             reference = asked.result()

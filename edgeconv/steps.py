@@ -13,10 +13,11 @@ from edgeconv.calibrate import clip, needs_histograms
 from edgeconv.data import Items
 from edgeconv.errors import Unsupported
 from edgeconv.order import ExportRequest
-from edgeconv.progress import Progress
+from edgeconv.progress import Progress, Silent
 from edgeconv.quantize import recipe_to_text
 from edgeconv.runtime.engines import Model
 from edgeconv.targets import TARGETS
+from edgeconv.targets.names import precision_of
 from edgeconv.types import (
     Artifact,
     Dataset,
@@ -35,6 +36,7 @@ __all__ = [
     "page",
     "quantize",
     "refuse_graph",
+    "refuse_overflow",
     "refuse_source",
     "threads",
     "write",
@@ -43,6 +45,9 @@ __all__ = [
 _QUANTIZED: tuple[Precision, ...] = ("int8", "int16x8", "dynamic")
 #: Items on which layers are compared; their sums hardly change with more.
 _BLAMED_ITEMS = 4
+#: Items on which float16's range is tried; a factor of 4 is kept for all the others.
+_TRIED_ITEMS = 8
+_LARGEST_HALF, _HEADROOM = 65504.0, 4.0
 
 
 def check(request: ExportRequest, watch: Progress) -> Path:
@@ -92,6 +97,37 @@ def refuse_graph(
     if request.device is not None:
         device.refuse_graph(request.device, graph, request.recipe, folder, watch)
     return graph
+
+
+def refuse_overflow(graph: FloatGraph, parity: Items, recipe: Recipe, watch: Progress) -> None:
+    """See that what layers give out fits into float16, where it is to be.
+
+    A CPU computes a float16 file in float32 and would never tell; a GPU answers with
+    infinity. A float16 TFLite file is float16 for its GPU delegate alone: only a note.
+
+    Args:
+        graph: Float.
+        parity: A few of its items are tried.
+        recipe: Its ``precision`` and ``scopes``.
+        watch: Told of layers that come near.
+
+    Raises:
+        Unsupported: A layer of an ONNX file gives out more than 65,504.
+    """
+    if "fp16" not in (recipe.precision, *(precision for _, precision in recipe.scopes)):
+        return
+    ranges = TARGETS[graph.format].observe(graph, parity.take(_TRIED_ITEMS), Silent())
+    for tensor, seen in ranges.items():
+        layer, most = graph.tensor_layers.get(tensor, ""), max(-seen.low, seen.high)
+        if most * _HEADROOM <= _LARGEST_HALF or precision_of(layer, recipe) != "fp16":
+            continue
+        where = f"The layer {layer!r}" if layer else f"The tensor {tensor!r}"
+        if most > _LARGEST_HALF and graph.format == "onnx":
+            raise Unsupported(
+                f"{where} reaches {most:,.0f}, and float16 ends at 65,504.",
+                "Keep that layer in fp32 with a scope in --recipe, or export with --fp32.",
+            )
+        watch.note(f"{where} reaches {most:,.0f} on {_TRIED_ITEMS} items; float16 ends at 65,504.")
 
 
 def quantize(
