@@ -122,6 +122,7 @@ def throughput(args: argparse.Namespace) -> int:
                 rounds=args.rounds,
                 repeat=args.repeat,
                 bind=bind,
+                profile=False,
             )
             result = benchmark(request, Lines())
             print(file=sys.stderr)

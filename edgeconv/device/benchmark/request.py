@@ -39,6 +39,7 @@ class BenchRequest:
         rounds: Measurements a case, each in a process of its own.
         warmup: Calls before the clock starts.
         bind: Inputs and outputs stay on the device.
+        profile: Read the engine's profile of each file too.
         script: The text of infer.py, which a target runs; a bundle's own is code of
             whoever made it.
     """
@@ -55,6 +56,7 @@ class BenchRequest:
     rounds: int = 3
     warmup: int = 5
     bind: bool = False
+    profile: bool = True
     script: str = ""
 
 

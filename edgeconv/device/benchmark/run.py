@@ -48,7 +48,7 @@ def benchmark(request: BenchRequest, progress: Progress) -> dict[str, Any]:
     with enter(request, subjects) as place:
         progress.stage("measure", len(files) + request.rounds * len(found))
         measured = measure_rounds(place, found, request, progress.advance)
-        profiles = _profiles(place, measured, request, progress)
+        profiles = _profiles(place, measured, request, progress) if request.profile else {}
     slow_cpu = request.on is None and not has_int8_dot_product()
     return {
         "schema_version": _SCHEMA_VERSION,
