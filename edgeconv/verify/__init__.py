@@ -11,6 +11,7 @@ from edgeconv.verify.encode import (
     verdict_to_text,
 )
 from edgeconv.verify.gate import Gate, acceptable, exit_code, holds, parse_max_drop
+from edgeconv.verify.heads import ENDED, ended, unlike_heads
 from edgeconv.verify.judge import Disagreement, classifies_rows, judge
 from edgeconv.verify.meaning import evidence
 from edgeconv.verify.naming import named
@@ -20,6 +21,7 @@ from edgeconv.verify.stored import Given, judge_answers, pairing_of
 from edgeconv.verify.structure import describe
 
 __all__ = [
+    "ENDED",
     "METRICS",
     "Disagreement",
     "Gate",
@@ -36,6 +38,7 @@ __all__ = [
     "classifies_rows",
     "describe",
     "describe_metric",
+    "ended",
     "evidence",
     "exit_code",
     "holds",
@@ -46,6 +49,7 @@ __all__ = [
     "parse_max_drop",
     "read_policy",
     "suspect",
+    "unlike_heads",
     "verdict_from_json",
     "verdict_from_text",
     "verdict_to_json",
