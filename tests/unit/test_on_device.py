@@ -12,7 +12,7 @@ import pytest
 
 from edgeconv.cli import main
 from edgeconv.data import DataRequest
-from edgeconv.errors import RefusedInput, UsageError
+from edgeconv.errors import RefusedInput
 from edgeconv.on_device import DeviceOrder
 from edgeconv.preprocess import prepare_array
 from edgeconv.report.device import device_sentences
