@@ -150,7 +150,7 @@ def _engines(request: BenchRequest, subject: Subject) -> tuple[str | None, ...]:
             )
     if request.engines or request.on is not None:
         return request.engines or (None,)
-    if request.device != "cpu":
+    if request.device != "cpu" or request.bind:
         return ("onnxruntime",) if "onnx" in formats else (None,)
     here = [engine for form in formats for engine in installed_engines(form)[:1]]
     if not here:

@@ -83,8 +83,11 @@ def test_every_engine_of_this_machine_is_a_case_and_threads_and_batches_multiply
 
 
 def test_a_gpu_has_only_onnx_and_a_target_chooses_for_itself(subject: Subject) -> None:
-    on_gpu = cases(BenchRequest((subject.path,), device="cuda"), [subject])
-    assert [case.engine for case in on_gpu] == ["onnxruntime"]
+    for request in (
+        BenchRequest((subject.path,), device="cuda"),
+        BenchRequest((subject.path,), bind=True),
+    ):
+        assert [case.engine for case in cases(request, [subject])] == ["onnxruntime"]
     there = cases(BenchRequest((subject.path,), on="local"), [subject])
     assert [case.engine for case in there] == [None]
 
