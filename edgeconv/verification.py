@@ -23,6 +23,7 @@ from edgeconv.errors import EdgeconvError
 from edgeconv.explain import Explainer, looks_lost
 from edgeconv.load import LoadRequest
 from edgeconv.on_device import DeviceOrder, DeviceRun, Judge
+from edgeconv.pictures import printable
 from edgeconv.progress import Progress, Silent
 from edgeconv.reference import Reference, answer, ask_bundle, ask_keras, from_provenance
 from edgeconv.rows import Rows
@@ -118,6 +119,10 @@ def verify(request: VerifyRequest, progress: Progress | None = None) -> Verifica
         asked = _ask_reference(request, candidate, against, workshop, beside, folder, watch)
         rows, reference = _ask_candidate(request, candidate, asked, folder, watch)
         watch.stage("compare", len(reference.dataset))
+        for pattern in request.policy.idle([artifact for artifact, _ in candidate.entries]):
+            watch.note(
+                f"the policy's thresholds for {printable(pattern)} are meant for no file here"
+            )
         given, reference = _same_heads(
             _given(candidate, rows, reference), candidate, reference, folder, watch
         )

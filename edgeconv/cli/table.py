@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 __all__ = ["export_table", "size_text", "verdict_table"]
 
 _COLORS = {"pass": "green", "fail": "red", "inconclusive": "yellow"}
+#: Metric -> title, of what only some tasks have.
+_SPECIAL = {"step_agreement": "by step", "recall_at_1": "recall@1", "auc": "AUC"}
 #: Columns that hold any table.
 _ENDLESS = 1000
 
@@ -65,10 +67,13 @@ def _rows(verdict: Verdict) -> list[list[str]]:
     titles = ["artifact"]
     titles += ["top-1", "drop, points (95%)"] if labelled else []
     titles += ["agreement"] if classifies else ["cosine", "relative error"]
+    special = [name for name in _SPECIAL if any(name in a.metrics for a in verdict.artifacts)]
+    titles += [_SPECIAL[name] for name in special]
     rows = [[*titles, "verdict"]]
     for artifact in verdict.artifacts:
         cells = [escape(printable(f"{artifact.file} {artifact.precision}"))]
         cells += _parity(artifact, labelled=labelled, classifies=classifies)
+        cells += [_percent(artifact.metrics.get(name)) for name in special]
         color = _COLORS[artifact.status]
         rows.append([*cells, f"[{color}]{artifact.status}[/{color}]"])
     return rows

@@ -16,7 +16,8 @@ from edgeconv.verification import Verification, VerifyRequest
 
 __all__ = ["check_folder", "show", "write"]
 
-_BLAMED = 3
+#: Layers that get a line, and those that are named after them.
+_BLAMED, _NAMED = 3, 10
 
 
 def check_folder(path: Path | None) -> None:
@@ -150,6 +151,10 @@ def _lines(artifact: ArtifactVerdict) -> Iterator[str]:
     if artifact.layers:
         yield "  layers to blame, worst first:"
         yield from (f"    {_layer(layer)}" for layer in artifact.layers[:_BLAMED])
+    if others := [layer["name"] for layer in artifact.layers[_BLAMED:] if layer.get("reason")]:
+        rest = len(others) - _NAMED
+        more = f" and {rest} more" if rest > 0 else ""
+        yield f"    then {', '.join(others[:_NAMED])}{more}; --json and --report say why"
 
 
 def _layer(layer: Mapping[str, Any]) -> str:

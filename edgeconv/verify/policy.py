@@ -16,14 +16,14 @@ import fnmatch
 import re
 import tomllib
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 from edgeconv.errors import HostFailure, UsageError
 from edgeconv.pictures import printable
-from edgeconv.types import Artifact
+from edgeconv.types import Artifact, Format, Precision
 from edgeconv.verify.catalogue import METRICS, describe_metric
 from edgeconv.verify.gate import Gate
 
@@ -60,6 +60,12 @@ class Threshold:
         return any(fnmatch.fnmatchcase(name, self.artifacts) for name in names)
 
     @property
+    def names_a_file(self) -> bool:
+        """Whether it is meant for a file, neither for a format nor for a precision."""
+        words = (*typing.get_args(Format), *typing.get_args(Precision))
+        return not any(fnmatch.fnmatchcase(word, self.artifacts) for word in words)
+
+    @property
     def words(self) -> str:
         """Such as ``top-1 drop at most 1 points``."""
         info = describe_metric(self.metric)
@@ -90,6 +96,15 @@ class Policy:
         """Those that count for ``artifact``, in the order in which they were first written."""
         chosen = {(t.metric, t.at_most): t for t in self.thresholds if t.matches(artifact)}
         return tuple(chosen.values())
+
+    def idle(self, artifacts: Sequence[Artifact]) -> tuple[str, ...]:
+        """Patterns for files of which none is here: misspelt, or of another bundle."""
+        found = (
+            t.artifacts
+            for t in self.thresholds
+            if t.names_a_file and not any(t.matches(artifact) for artifact in artifacts)
+        )
+        return tuple(dict.fromkeys(found))
 
     def describe(self, default: str) -> str:
         """The policy in words; ``default`` where it has no threshold."""
@@ -171,10 +186,24 @@ class _Reader:
         if not isinstance(sides, dict) or not sides:
             self._refuse(metric, f"{metric} must be a table such as {{ {usual} = 1.0 }}")
         self._known(sides, ("max", "min"), "side", metric)
-        return [
-            Threshold(pattern, metric, self._number(metric, side, limit), side == "max")
-            for side, limit in sides.items()
-        ]
+        limits = {side: self._number(metric, side, limit) for side, limit in sides.items()}
+        low, high = limits.get("min"), limits.get("max")
+        if low is not None and high is not None and low > high:
+            self._refuse(metric, f"{metric} can't be at least {low:g} and at most {high:g}")
+        if low is not None and info.unit == "%" and not info.at_most:
+            self._refuse_fraction(metric, low)
+        return [Threshold(pattern, metric, limits[side], side == "max") for side in limits]
+
+    def _refuse_fraction(self, metric: str, least: float) -> None:
+        """A fraction would be a threshold that never fails."""
+        if 0.0 < least <= 1.0:
+            self._refuse(
+                metric,
+                f"{metric} at least {least:g}% is next to nothing",
+                f"Percent are meant, never fractions: write {100 * least:g}.",
+            )
+        if least > 100.0:
+            self._refuse(metric, f"{metric} can't be {least:g}%", "A share is at most 100.")
 
     def _number(self, metric: str, side: str, limit: object) -> float:
         number = isinstance(limit, int | float) and not isinstance(limit, bool)

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from edgeconv.cli.table import export_table, size_text
+from edgeconv.cli.table import export_table, size_text, verdict_table
 from edgeconv.pipeline import Export
 from edgeconv.types import ArtifactVerdict, Interval, Verdict
 from tests import bundles
@@ -43,3 +43,12 @@ def test_the_table_is_whole_in_terminals_of_any_usual_width(result: Export, widt
 def test_sizes_are_read_in_the_unit_that_fits():
     assert size_text(13_400) == "13.4 kB"
     assert size_text(3_650_000) == "3.65 MB"
+
+
+def test_what_only_some_tasks_have_gets_a_column() -> None:
+    metrics = {"cosine_mean": 0.99, "relative_error": 1.5, "auc": 92.4, "recall_at_1": 97.5}
+    row = ArtifactVerdict("m.tflite", "tflite", "int8", "pass", False, "", metrics)
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(verdict_table(Verdict("pass", 100, "", (row,)), 120))
+    text = console.export_text()
+    assert all(word in text for word in ("recall@1", "97.5%", "AUC", "92.4%", "1.5%"))

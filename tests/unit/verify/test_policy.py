@@ -79,6 +79,22 @@ def test_patterns_match_as_file_names_do(pattern: str, meant: bool) -> None:
     assert bool(policy.thresholds_for(ARTIFACT)) == meant
 
 
+@pytest.mark.parametrize(
+    ("pattern", "idle"),
+    [
+        ("modle.tflite", True),
+        ("*.tflite", False),
+        ("model.*", False),
+        ("fp32", False),
+        ("*", False),
+    ],
+)
+def test_thresholds_for_a_file_that_is_not_there_are_known(pattern: str, idle: bool) -> None:
+    policy = Policy(thresholds=(Threshold(pattern, "agreement", 90.0, at_most=False),))
+
+    assert bool(policy.idle([ARTIFACT])) == idle
+
+
 def test_both_sides_of_a_metric_may_be_limited() -> None:
     policy = policy_from_text(
         'schema_version = 1\n[artifacts."*"]\nsqnr_db = { min = 10, max = 90 }\n'
@@ -120,10 +136,13 @@ HEAD = "schema_version = 1\n\n"
         (HEAD + "[artifacts.tflite]\ntop1_drop = { max = true }", 4, "max"),
         (HEAD + "[artifacts.tflite]\ntop1_drop = { max = nan }", 4, "max"),
         (HEAD + "[artifacts.tflite]\ntop1_drop = { max = inf }", 4, "max"),
+        (HEAD + "[artifacts.tflite]\nagreement = { min = 0.9 }", 4, "next to nothing"),
+        (HEAD + "[artifacts.tflite]\nagreement = { min = 900 }", 4, "can't be 900%"),
+        (HEAD + "[artifacts.tflite]\ntop1 = { min = 90, max = 80 }", 4, "can't be at least 90"),
         (HEAD + "[artifacts.tflite]\n[artifacts.tflite]", 4, "TOML"),
         (HEAD + "x = \n", 3, "TOML"),
         (
-            HEAD + "[artifacts.int8]\nagreement = { min = 1 }\n"
+            HEAD + "[artifacts.int8]\nagreement = { min = 90 }\n"
             "[artifacts.tflite]\nagreement = { mim = 1 }",
             6,
             "mim",
