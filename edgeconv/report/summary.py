@@ -60,7 +60,9 @@ def _rows(artifact: ArtifactVerdict) -> Iterator[str]:
     for check in artifact.checks:
         side = "≤" if check.at_most else "≥"
         asked = f"{_safe(check.metric)} {side} {check.limit:g}"
-        found = _safe(check.reason) + _value(artifact.metrics.get(check.metric))
+        found = _safe(check.reason)
+        if check.status != "inconclusive":  # whose sentence has the interval in it
+            found += _value(artifact.metrics.get(check.metric))
         yield _row([*head, _MARKS[check.status], asked, found])
 
 

@@ -40,6 +40,8 @@ __all__ = [
 
 #: Always answering the reference's mean answer scores this; worse is no model.
 _WORSE_THAN_CONSTANT = 100.0
+#: Always answering zeros has this relative error, percent.
+_WORSE_THAN_ZEROS = 100.0
 _COLLAPSED = ", but further off than always answering the reference's mean: lost"
 
 
@@ -73,10 +75,20 @@ def status(
     if found.equivalent:
         reason = equivalent_sentence(found.samples, noun)
         return Outcome("pass", reason, None, gated, limit)
+    if further := _worse_than_zeros(found):
+        return Outcome("fail", further, None, gated, limit)
     held = check(gated, limit, None, found, noun)
     if metric in ("cosine", "relative_error") and _collapsed(found):
         return Outcome("fail", held.reason.rpartition(":")[0] + _COLLAPSED, None, gated, limit)
     return Outcome(held.status, held.reason, held.needed, gated, limit)
+
+
+def _worse_than_zeros(found: Measurement) -> str:
+    """The first output decides, but none may be beyond all use; "" where none is."""
+    error = found.metrics.get("other_outputs_relative_error")
+    if not isinstance(error, float) or error < _WORSE_THAN_ZEROS:
+        return ""
+    return f"a further output is off by {error:.4g}% of its size, worse than zeros would be: lost"
 
 
 def _collapsed(found: Measurement) -> bool:

@@ -153,6 +153,14 @@ def test_the_first_output_decides_and_the_others_are_reported():
     assert not found.equivalent
 
 
+def test_a_further_output_that_is_beyond_all_use_fails():
+    def two(scale):
+        return lambda x: (*linear()(x), x * scale)
+
+    found = run((artifact(), two(-1.0)), reference=two(1.0)(X)).artifacts[0]
+    assert found.status == "fail" and "further output" in found.reason
+
+
 def test_a_memory_mapped_reference_gives_the_same_verdict(tmp_path):
     np.save(tmp_path / "answers.npy", REFERENCE[0])
     mapped = np.load(tmp_path / "answers.npy", mmap_mode="r")
