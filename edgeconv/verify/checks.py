@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from typing import Union
 
 from edgeconv.errors import UsageError
+from edgeconv.metric_names import MetricInfo, describe_metric, resolve
 from edgeconv.types import ArtifactVerdict, Check, Interval, MetricValue, Status
-from edgeconv.verify.catalogue import MetricInfo, describe_metric, resolve
 from edgeconv.verify.metrics import Measurement
 from edgeconv.verify.paired import needed_by_width, needed_for_agreement, needed_more
 from edgeconv.verify.sentences import (

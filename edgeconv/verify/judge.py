@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from edgeconv.errors import InternalError, RefusedInput, UsageError
+from edgeconv.metric_names import describe_metric
 from edgeconv.progress import Progress
 from edgeconv.rows import Rows
 from edgeconv.types import (
@@ -23,7 +24,6 @@ from edgeconv.types import (
     Verdict,
 )
 from edgeconv.verify.answers import threshold_for
-from edgeconv.verify.catalogue import describe_metric
 from edgeconv.verify.checks import check
 from edgeconv.verify.gate import Gate, Metric, status
 from edgeconv.verify.meaning import evidence

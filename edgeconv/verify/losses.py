@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from edgeconv.errors import UsageError
+from edgeconv.metric_names import METRICS
 from edgeconv.types import Precision, Task
-from edgeconv.verify.catalogue import METRICS
 
 __all__ = ["Gate", "Metric", "parse_max_drop"]
 

@@ -1,7 +1,7 @@
 """One artifact against the reference: the meter that runs along the dataset.
 
 Names and units of the metrics, as they stand in verdict.json (percent and
-points, never fractions; titles and meanings are in ``verify.catalogue``):
+points, never fractions; titles and meanings are in ``metric_names``):
 
     classification   top1, top1_reference, top5, top5_reference    %, with labels;
                                                                    top-5 beyond 5 classes

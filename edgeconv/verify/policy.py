@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 from edgeconv.errors import HostFailure, UsageError
+from edgeconv.metric_names import METRICS, describe_metric
 from edgeconv.pictures import printable
 from edgeconv.types import Artifact, Format, Precision
-from edgeconv.verify.catalogue import METRICS, describe_metric
 from edgeconv.verify.gate import Gate
 
 __all__ = ["OnInconclusive", "Policy", "Threshold", "policy_from_text", "read_policy"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from edgeconv.metric_names import MetricInfo
 from edgeconv.types import Interval, Status
-from edgeconv.verify.catalogue import MetricInfo
 from edgeconv.verify.paired import NEEDED_CAP
 
 __all__ = [

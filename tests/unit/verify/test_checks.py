@@ -5,8 +5,8 @@ import math
 import pytest
 
 from edgeconv.errors import UsageError
+from edgeconv.metric_names import METRICS, describe_metric, resolve
 from edgeconv.types import ArtifactVerdict, Interval
-from edgeconv.verify.catalogue import METRICS, describe_metric, resolve
 from edgeconv.verify.checks import check, checkable
 from edgeconv.verify.metrics import Measurement
 from edgeconv.verify.paired import NEEDED_CAP, needed_by_width, paired_drop, wilson
@@ -76,7 +76,7 @@ def test_a_number_is_compared_and_its_threshold_is_inside(metric, limit, at_most
     ("metric", "limit", "sentence"),
     [
         ("top1", 80.0, "top-1 82.4% against at least 80%: kept"),
-        ("sqnr_db", 20.0, "signal to noise 13.4 dB against at least 20 dB: lost"),
+        ("sqnr_db", 20.0, "SQNR 13.4 dB against at least 20 dB: lost"),
         (
             "mean_kl",
             0.02,

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from edgeconv.errors import UsageError
+from edgeconv.metric_names import METRICS
 from edgeconv.types import ArtifactVerdict, Interval, Verdict
-from edgeconv.verify.catalogue import METRICS
 from edgeconv.verify.gate import Gate, exit_code, parse_max_drop, status
 from edgeconv.verify.metrics import Measurement, Meter
 from edgeconv.verify.paired import paired_drop, wilson

@@ -5,8 +5,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from edgeconv.metric_names import describe_metric
 from edgeconv.types import Interval
-from edgeconv.verify.catalogue import describe_metric
 from edgeconv.verify.metrics import Meter
 
 R = np.random.default_rng(7)

@@ -176,7 +176,7 @@ METRICS: Mapping[str, MetricInfo] = {
         "How much of its AUC the original loses; DeLong's interval.",
     ),
     "sqnr_db": _info(
-        "signal to noise",
+        "SQNR",
         "dB",
         False,
         _ALL,
