@@ -339,7 +339,8 @@ class Judge:
         (row,) = self._judged(answers, truth, self.policy).artifacts
         if answers.identical:
             own = answers.artifact.path.name
-            row = _as_host(row, next(a for a in verdict.artifacts if a.file == own))
+            host = next(a for a in verdict.artifacts if a.file == own)
+            row = _as_host(row, host, f"{len(answers.positions):,} of {verdict.samples:,} items")
         return merged((*verdict.artifacts, row), verdict.samples, verdict.gate)
 
     def _judged(self, answers: Answers, truth: Sequence[Array], policy: Policy) -> Verdict:
@@ -355,9 +356,9 @@ class Judge:
         return replace(verdict, artifacts=rows)
 
 
-def _as_host(row: ArtifactVerdict, host: ArtifactVerdict) -> ArtifactVerdict:
+def _as_host(row: ArtifactVerdict, host: ArtifactVerdict, sample: str) -> ArtifactVerdict:
     """What gives the host's bits has the host's parity, which more items have shown."""
-    same = "the host's outputs to the bit, so"
+    same = f"the host's outputs to the bit on {sample}, so"
     return replace(
         row,
         status=host.status,

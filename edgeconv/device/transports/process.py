@@ -137,5 +137,8 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     """Kill it and what it started, where it still runs."""
     if process.poll() is None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
+            if hasattr(os, "killpg"):
+                os.killpg(process.pid, signal.SIGKILL)
+            else:  # Windows, which has no groups
+                process.kill()
     process.wait()
