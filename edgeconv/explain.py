@@ -15,18 +15,35 @@ from edgeconv.progress import Progress
 from edgeconv.reference import Reference
 from edgeconv.runtime.engines import Model
 from edgeconv.targets import TARGETS
-from edgeconv.types import Array, Artifact, ArtifactVerdict, FloatGraph, Format
+from edgeconv.types import Array, Artifact, ArtifactVerdict, FloatGraph, Format, Interval
 from edgeconv.verify.skew import ITEMS
 from edgeconv.workshop import Workshop
 
-__all__ = ["Explainer", "looks_lost"]
+__all__ = ["Explainer", "doubt", "looks_lost"]
 
 _BLAMED_ITEMS = 8
+#: Points of top-1 that no conversion gains: chance moves a quantized model by one or two.
+_MOST_GAINED = 5.0
 
 
 def looks_lost(artifact: ArtifactVerdict) -> bool:
     """Whether it fails, or would if the estimate were the truth."""
     return artifact.status == "fail" or not verify.acceptable(artifact, "estimate")
+
+
+def doubt(artifact: ArtifactVerdict) -> str:
+    """What to check where the original is far worse than its copy; "" where it isn't.
+
+    The gate asks only that nothing is lost. An original that is fed wrongly loses
+    everything itself, and any copy would pass beside it.
+    """
+    drop = artifact.metrics.get("top1_drop")
+    if not isinstance(drop, Interval) or drop.upper95 > -_MOST_GAINED:
+        return ""
+    return (
+        f"The original is {-drop.estimate:.1f} points worse than the file, which no conversion "
+        "explains: check how it is fed (--preprocess, --labels) before you trust this verdict."
+    )
 
 
 @dataclass(frozen=True)

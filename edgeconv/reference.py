@@ -62,6 +62,7 @@ def from_provenance(candidate: Candidate) -> LoadRequest:
         return LoadRequest(
             model=name,
             weights="none" if random else None,
+            input_size=_side(candidate),
             seed=seed if isinstance(seed, int) else 0,
         )
     known = f" (it was {made_from['file']})" if "file" in made_from else ""
@@ -69,6 +70,26 @@ def from_provenance(candidate: Candidate) -> LoadRequest:
         f"What {candidate.name} is to be compared with is not given{known}.",
         "Give the original with --against MODEL, or the last release with --compare BUNDLE.",
     )
+
+
+def _side(candidate: Candidate) -> int | None:
+    """Rows and columns of a bundle's pictures: export may have been given others than usual."""
+    shape = candidate.source.inputs[0].shape if candidate.source else ()
+    return shape[1] if len(shape) == 4 and shape[1] == shape[2] else None
+
+
+def _warn_of_another(candidate: Candidate, source: SourceModel, watch: Progress) -> None:
+    """A stale model or other weights explain a lost parity at once."""
+    made_from = candidate.provenance or {}
+    was, here = made_from.get("sha256"), source.provenance.get("sha256")
+    if isinstance(was, str) and isinstance(here, str) and was != here:
+        names = [
+            str(said.get("weights") or said.get("file")) for said in (made_from, source.provenance)
+        ]
+        watch.note(
+            f"{candidate.name} says that it was made from {names[0]} ({was[:8]}); "
+            f"the original here is {names[1]} ({here[:8]})"
+        )
 
 
 def ask_keras(
@@ -94,6 +115,7 @@ def ask_keras(
         EdgeconvError: As ``load.load``, ``data.choose`` and ``load.answers``.
     """
     source = load_original(request, candidate, workshop, folder, watch)
+    _warn_of_another(candidate, source, watch)
     source = data.with_input_scale(data_request, source, watch)
     _, dataset = data.choose(data_request, source, False, watch)
     source = load.settle_task(source, labelled=dataset.labelled)

@@ -20,7 +20,7 @@ from edgeconv import verify as room
 from edgeconv.candidate import Candidate, read_candidate
 from edgeconv.data import DataRequest, Items
 from edgeconv.errors import EdgeconvError
-from edgeconv.explain import Explainer, looks_lost
+from edgeconv.explain import Explainer, doubt, looks_lost
 from edgeconv.load import LoadRequest
 from edgeconv.on_device import DeviceOrder, DeviceRun, Judge
 from edgeconv.pictures import printable
@@ -287,6 +287,8 @@ def _explained(
         if blame == "always" or (lost and blame == "auto"):
             explainer.watch.stage(f"blame the layers of {each.file}")
             each = explainer.blamed(each, entry)
+        if sentence := doubt(each):
+            each = replace(each, suspicions=(sentence, *each.suspicions))
         found.append(each)
     return replace(verdict, artifacts=tuple(found))
 

@@ -108,6 +108,17 @@ def test_swapped_channels_are_named(good: Path, data: str, faulty: Callable[...,
     assert "when swapped" in sentence
 
 
+def test_an_original_that_is_far_worse_than_its_copy_is_doubted(
+    good: Path, data: str, faulty: Callable[..., Path]
+) -> None:
+    """The gate asks only that nothing is lost: beside a misfed original anything passes."""
+    found = held(good, faulty(color="bgr"), data)
+
+    assert found.verdict.status == "pass"
+    for artifact in found.verdict.artifacts:
+        assert "points worse than the file" in artifact.suspicions[0]
+
+
 def test_classes_in_another_order_are_the_same_classes(
     good: Path, data: str, tmp_path: Path
 ) -> None:
