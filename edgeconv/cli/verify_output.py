@@ -78,6 +78,7 @@ def _page(result: Verification, request: VerifyRequest, name: str) -> str:
         disagreements=rows,
         thumbnails=data.thumbnails(result.items, report.pictured(rows)),
         compared=(result.reference, result.data),
+        device=result.device,
     )
 
 

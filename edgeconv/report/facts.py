@@ -53,6 +53,7 @@ class Facts:
     disagreements: Sequence[Mapping[str, Any]]
     thumbnails: Mapping[str, bytes]
     compared: tuple[str, str] = ("", "")
+    device: Mapping[str, Any] | None = None
 
     @cached_property
     def rows(self) -> tuple[Row, ...]:

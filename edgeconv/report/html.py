@@ -18,6 +18,7 @@ from edgeconv.report.sections import (
     artifact_section,
     check_section,
     detail_sections,
+    device_section,
     header,
     latency_section,
     layer_section,
@@ -43,6 +44,7 @@ _SECTIONS = (
     layer_section,
     moved_section,
     latency_section,
+    device_section,
     detail_sections,
 )
 
@@ -53,6 +55,7 @@ _LINKS = {
     "layers": "Layers",
     "moved": "Answers",
     "latency": "Latency",
+    "device": "Device",
     "details": "Details",
 }
 
@@ -65,6 +68,7 @@ def render(
     disagreements: Sequence[Mapping[str, Any]] = (),
     thumbnails: Mapping[str, bytes] | None = None,
     compared: tuple[str, str] = ("", ""),
+    device: Mapping[str, Any] | None = None,
 ) -> str:
     """The page as text; the same arguments give the same bytes.
 
@@ -79,6 +83,8 @@ def render(
         thumbnails: Item -> a small JPEG of it, for those that ``pictured`` names.
         compared: What it was held against, and on what, in words; empty where the
             page is a bundle's own.
+        device: What a device was, took and gave, where one ran too; see
+            ``on_device.Answers.facts``.
     """
     facts = Facts(
         verdict,
@@ -88,6 +94,7 @@ def render(
         disagreements,
         thumbnails or {},
         compared,
+        device,
     )
     body = [section for write in _SECTIONS if (section := write(facts))]
     title = f"{facts.manifest.get('name', 'model')} · {verdict.status}"

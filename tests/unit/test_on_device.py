@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgeconv import report
 from edgeconv.cli import main
 from edgeconv.data import DataRequest
 from edgeconv.errors import RefusedInput
@@ -167,23 +168,33 @@ def test_outputs_that_are_none_are_refused(
         on_local(bundle, data, python=python(afterwards), samples=10)
 
 
+def test_a_device_can_t_write_into_the_page(bundle: Path, data: str) -> None:
+    found = on_local(bundle, data, samples=5)
+    assert found.device is not None
+    facts = {**found.device, "machine": "<script>alert(1)</script>"}
+    page = report.render(found.verdict, device=facts)
+
+    assert "alert(1)" in page and "<script>alert" not in page
+
+
 # The command line.
 
 
 def test_the_command_line_tells_what_the_device_was(
     bundle: Path, data: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    junit = tmp_path / "parity.xml"
+    junit, page = tmp_path / "parity.xml", tmp_path / "report.html"
     code = main(
         ["verify", str(bundle), "--on", "local", "--data", data, "--samples", "10",
-         "--junit", str(junit)]
+         "--junit", str(junit), "--report", str(page)]
     )  # fmt: skip
 
     assert code == 0
     shown = capfd.readouterr().out
     assert "model.tflite on local" in shown and "ms median" in shown
     assert "All 100 outputs of 10 items are this machine's" in shown
-    assert "ms median" in junit.read_text() and "model.tflite on local" in junit.read_text()
+    for path in (junit, page):
+        assert "ms median" in path.read_text() and "model.tflite on local" in path.read_text()
 
 
 @pytest.mark.parametrize(

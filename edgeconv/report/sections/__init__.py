@@ -3,6 +3,7 @@
 from edgeconv.report.sections.artifacts import artifact_section
 from edgeconv.report.sections.checks import check_section
 from edgeconv.report.sections.details import detail_sections
+from edgeconv.report.sections.device import device_section
 from edgeconv.report.sections.latency import latency_section
 from edgeconv.report.sections.layers import layer_section
 from edgeconv.report.sections.margin import margin_section
@@ -13,6 +14,7 @@ __all__ = [
     "artifact_section",
     "check_section",
     "detail_sections",
+    "device_section",
     "header",
     "latency_section",
     "layer_section",
