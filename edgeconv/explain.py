@@ -42,7 +42,7 @@ def doubt(artifact: ArtifactVerdict) -> str:
         return ""
     return (
         f"The original is {-drop.estimate:.1f} points worse than the file, which no conversion "
-        "explains: check how it is fed (--preprocess, --labels) before you trust this verdict."
+        "explains: check its preprocessing and its labels before you trust this verdict."
     )
 
 

@@ -141,6 +141,9 @@ def load_original(
         borrowed.append("labels")
     if said is not None and request.task is None and source.task == "raw":
         source = replace(source, task=said.task)
+    if request.task is None and source.task == "raw" and said is None and candidate.keeps_head:
+        # The head stayed on for the file's sake, else it would have told that this classifies.
+        source = replace(source, task="classification")
     if borrowed:
         what = " and ".join(borrowed)
         watch.note(

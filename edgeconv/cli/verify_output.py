@@ -150,7 +150,8 @@ def _lines(artifact: ArtifactVerdict) -> Iterator[str]:
     for sentence in (*artifact.evidence, *artifact.suspicions):
         yield f"  {sentence}"
     if artifact.layers:
-        yield "  layers to blame, worst first:"
+        what = "that add to the error" if artifact.status == "pass" else "to blame"
+        yield f"  layers {what}, worst first:"
         yield from (f"    {_layer(layer)}" for layer in artifact.layers[:_BLAMED])
     if others := [layer["name"] for layer in artifact.layers[_BLAMED:] if layer.get("reason")]:
         rest = len(others) - _NAMED

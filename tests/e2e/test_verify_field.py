@@ -91,6 +91,21 @@ def test_the_published_resnet8_files_are_their_original(
     assert artifact["status"] != "fail"
 
 
+def test_a_file_that_ends_in_its_softmax_is_a_classifier_without_labels_too(
+    shared_data: Path,
+) -> None:
+    folder = shared_data / "mlperf-tiny"
+
+    (artifact,) = verdict_of(
+        edgeconv(
+            "verify", folder / "visual_wake_words" / "vww_96_float.tflite",
+            "--against", folder / "keras3" / "vww_96.keras", "--preprocess", "unit", "--json",
+        )
+    )  # fmt: skip
+
+    assert (artifact["gated"], artifact["equivalent"]) == ("agreement_interval", True)
+
+
 def test_our_resnet8_does_as_well_as_the_published_int8_file(
     shared_data: Path, tmp_path: Path
 ) -> None:

@@ -29,8 +29,10 @@ def layer_section(facts: Facts) -> str:
     if not parts:
         return ""
     body = "\n".join(parts)
+    kept = facts.verdict.status == "pass"
+    heading = "Where the error comes from" if kept else "Who is to blame"
     return (
-        '<h2 id="layers">Who is to blame</h2>\n<p class="note">Bars upwards: SQNR at the '
+        f'<h2 id="layers">{heading}</h2>\n<p class="note">Bars upwards: SQNR at the '
         "layer's output, with everything before it converted too; the taller the better. Bars "
         "downwards: the share of the final error that the layer itself adds. In red the first "
         "layer where the error jumps. Both models got the same inputs here, so a mistake before "
