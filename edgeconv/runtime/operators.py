@@ -22,7 +22,7 @@ from edgeconv.errors import Unsupported
 from edgeconv.runtime.session import Session, open_artifact
 from edgeconv.types import Array
 
-__all__ = ["operator_rows", "operator_times"]
+__all__ = ["operator_rows", "operator_times", "why_no_profile"]
 
 _SUFFIX = "_kernel_time"
 #: Calls before those that count: the first ones touch new memory.
@@ -46,14 +46,10 @@ def operator_times(
         A row an operator in the order in which they ran, and "", or None and a
         sentence that says why there is no profile.
     """
-    engine, device = session.model.engine, session.model.device
-    if engine != "onnxruntime":
-        return None, f"{engine} has no profile of operators in its Python interface."
-    if device != "cpu":
-        return None, (
-            "On a GPU ONNX Runtime's profile tells when operators were handed over, "
-            "not how long they took."
-        )
+    engine = session.model.engine
+    why_not = why_no_profile(engine, session.model.device)
+    if why_not:
+        return None, why_not
     calls = min(calls, _MOST_CALLS)
     with tempfile.TemporaryDirectory(prefix="edgeconv-") as folder:
         model = open_artifact(
@@ -62,6 +58,18 @@ def operator_times(
         for _ in range(_FIRST_CALLS + calls):
             model.raw(*x)
         return operator_rows(Path(model.end_profiling()).read_text("utf-8"), calls), ""
+
+
+def why_no_profile(engine: str, device: str) -> str:
+    """Why an engine tells nothing of its operators there, as one sentence; "" where it does."""
+    if engine != "onnxruntime":
+        return f"{engine} has no profile of operators in its Python interface."
+    if device != "cpu":
+        return (
+            "On a GPU ONNX Runtime's profile tells when operators were handed over, "
+            "not how long they took."
+        )
+    return ""
 
 
 def operator_rows(trace: str, calls: int) -> list[dict[str, Any]]:

@@ -141,7 +141,8 @@ def test_float_beside_int8_on_a_real_model(run: Run, shared_data: Path, tmp_path
     assert len(whole["latency_ms_rounds"]) == 3
     # One line about the pair, whichever is faster on a machine that others use too.
     (sentence,) = result["findings"]
-    assert sentence.startswith("model.onnx, 1 thread, batch 1: int8")
+    assert sentence.startswith("model.onnx, onnxruntime ")
+    assert ", 1 thread, batch 1: int8" in sentence
     profiles = {profile["bundle"]: profile["rows"] for profile in result["operators"]}
     layers = [row["layer"] for row in profiles["int8"]]
     assert {"Conv1", "block_1_project", "predictions"} <= set(layers)

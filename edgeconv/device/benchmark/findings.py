@@ -22,7 +22,10 @@ _MUCH = 10.0
 
 
 def findings(
-    measured: Sequence[Measured], profiles: Mapping[int, Profile], slow_cpu: bool
+    measured: Sequence[Measured],
+    profiles: Mapping[int, Profile],
+    slow_cpu: bool,
+    emulated: bool = False,
 ) -> list[str]:
     """What the figures say, in sentences.
 
@@ -30,6 +33,7 @@ def findings(
         measured: All cases.
         profiles: Index in ``measured`` -> its profile, where one was read.
         slow_cpu: This machine's processor has no int8 dot product.
+        emulated: The target was.
 
     Returns:
         One for each pair of float and integer that differs in nothing else, or what was
@@ -50,6 +54,8 @@ def findings(
     for one, other in pairs:
         mine, its = (told.get((m.case.subject.name, m.engine)) for m in (one, other))
         said += _compared(one, other, mine, its, slow_cpu)
+    if emulated:
+        said.append("The device is emulated: its times and memory are no real device's.")
     return said + ([] if pairs else _at_export(measured)) + _one_by_one(measured)
 
 
@@ -85,7 +91,7 @@ def _compared(
     times = f"{one.median_ms:.3g} ms beside {other.median_ms:.3g} ms"
     precision, floating = one.about["precision"], other.about["precision"]
     threads = f"{one.case.threads} thread" + ("s" if one.case.threads > 1 else "")
-    where = f"{one.about['file']}, {threads}, batch {one.case.batch}"
+    where = f"{one.about['file']}, {one.engine}, {threads}, batch {one.case.batch}"
     if _overlap(one, other):
         return [
             f"{where}: {precision} and {floating} take the same time here ({times}; the rounds "

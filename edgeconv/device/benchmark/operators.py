@@ -16,6 +16,7 @@ from typing import Any
 from edgeconv.device.benchmark.places import Place
 from edgeconv.device.benchmark.request import BenchRequest
 from edgeconv.device.benchmark.rounds import Measured, arguments
+from edgeconv.runtime.operators import why_no_profile
 
 __all__ = ["OperatorTime", "Profile", "layer_of_node", "read_profile"]
 
@@ -55,6 +56,8 @@ def read_profile(place: Place, measured: Measured, request: BenchRequest) -> Pro
     Raises:
         EdgeconvError: The place answered nonsense.
     """
+    if why_not := why_no_profile(measured.about["engine"]["name"], measured.about["device"]):
+        return Profile((), why_not)
     case = measured.case
     calls = min(request.repeat or _CALLS, measured.runs[0].calls, _CALLS)
     words = [word for word in arguments(case, request, calls) if word != "--bind"]

@@ -50,6 +50,7 @@ def benchmark(request: BenchRequest, progress: Progress) -> dict[str, Any]:
         measured = measure_rounds(place, found, request, progress.advance)
         profiles = _profiles(place, measured, request, progress) if request.profile else {}
     slow_cpu = request.on is None and not has_int8_dot_product()
+    emulated = (request.on or "").startswith("qemu:")
     return {
         "schema_version": _SCHEMA_VERSION,
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -59,7 +60,7 @@ def benchmark(request: BenchRequest, progress: Progress) -> dict[str, Any]:
         "warmup": request.warmup,
         "rows": [_row(one, request) for one in measured],
         "operators": [_operators(measured[i], found) for i, found in profiles.items()],
-        "findings": findings(measured, profiles, slow_cpu),
+        "findings": findings(measured, profiles, slow_cpu, emulated),
     }
 
 

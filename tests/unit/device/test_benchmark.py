@@ -182,7 +182,7 @@ def test_int8_that_is_faster_is_told_with_its_factor(subject: Subject) -> None:
     pair = [measured(subject, 2.0, 2.1, precision="int8"), measured(subject, 5.0, 5.1)]
     (said,) = findings(pair, {}, False)
     assert said == (
-        "model.onnx, 1 thread, batch 1: int8 is 2.46 times as fast as fp32 "
+        "model.onnx, onnxruntime 1, 1 thread, batch 1: int8 is 2.46 times as fast as fp32 "
         "(2.05 ms beside 5.05 ms)."
     )
 
@@ -219,6 +219,20 @@ def test_slower_int8_on_cuda_is_no_surprise(subject: Subject, tmp_path: Path) ->
     ]
     (said,) = findings(pair, {}, False)
     assert "CUDA's provider has no int8 convolution" in said and "--device gpu-tensorrt" in said
+
+
+def test_an_emulated_device_is_called_one(subject: Subject) -> None:
+    assert "The device is emulated: its times and memory are no real device's." in findings(
+        [measured(subject, 1.0)], {}, False, emulated=True
+    )
+
+
+def test_no_process_is_spent_on_an_engine_without_a_profile(subject: Subject) -> None:
+    place = Recorder()
+    one = measured(subject, 1.0, engine={"name": "litert", "version": "2"})
+    found = read_profile(place, one, BenchRequest(()))
+    assert found.rows == () and found.note.startswith("litert has no profile")
+    assert place.calls == []
 
 
 def test_an_old_processor_is_named(subject: Subject, tmp_path: Path) -> None:
