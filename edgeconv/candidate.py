@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast, get_args
 
-from edgeconv.errors import EdgeconvError, HostFailure, RefusedInput, UsageError
-from edgeconv.package.read_model import describe_file
+from edgeconv.errors import EdgeconvError, RefusedInput, UsageError
+from edgeconv.package.read_model import describe_file, model_bytes
 from edgeconv.pictures import printable
 from edgeconv.runtime.answers import read_labels
 from edgeconv.runtime.checksums import SealedFolder
@@ -33,7 +33,6 @@ from edgeconv.types import (
 __all__ = ["Candidate", "is_bundle", "read_candidate"]
 
 _MAX_LABEL_BYTES = 4 << 20
-_MAX_MODEL_BYTES = 2**31
 #: A folder with neither is no damaged bundle, but something else.
 _MARKS = ("manifest.json", "SHA256SUMS")
 _SUFFIXES = (".tflite", ".onnx")
@@ -150,7 +149,7 @@ def _artifact_of(folder: SealedFolder, entry: ArtifactEntry, keeps_head: bool) -
 
 
 def _read_file(path: Path, folder: Path) -> Candidate:
-    data = _bytes(path)
+    data = model_bytes(path)
     folder.mkdir(exist_ok=True)
     copy = folder / path.name
     copy.write_bytes(data)
@@ -183,17 +182,6 @@ def _described(copy: Path) -> dict[str, Any]:
         text = error.message.replace(str(copy), copy.name)
         named = text if copy.name in text else f"{copy.name}: {text}"
         raise type(error)(named, error.hint) from error
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            data = file.read(_MAX_MODEL_BYTES + 1)
-    except OSError as error:
-        raise HostFailure(f"{path} can't be read: {error.strerror}.") from error
-    if len(data) > _MAX_MODEL_BYTES:
-        raise RefusedInput(f"{path} is larger than any model file can be.")
-    return data
 
 
 def _precision(found: Mapping[str, Any]) -> Precision:

@@ -35,6 +35,8 @@ examples:
       against the last release; neither TensorFlow nor the original is needed
   edgeconv verify flowers-int8 --on ssh://pi@board --data flowers/
       the bundle on a device against the bundle here; with --against the original too
+  edgeconv verify flowers-int8 --against flowers.keras --data flowers/ --report parity.html
+      as a page, with the pictures whose answer changed
   edgeconv verify flowers-int8 --against flowers.keras --data flowers/ --junit parity.xml --json
       for CI; where GITHUB_STEP_SUMMARY is set, a table is added to the job's page
 

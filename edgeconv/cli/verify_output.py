@@ -136,10 +136,11 @@ def _print(result: Verification, console: Console, code: int) -> None:
             console.print(printable(line))
     for sentence in () if result.device is None else device_sentences(result.device):
         console.print(sentence)
+    items = "item" if result.verdict.samples == 1 else "items"
     word = "kept" if code == 0 else "lost" if result.verdict.status == "fail" else "not proven"
     console.print(
         f"\nParity  {word}, against {printable(result.reference)} "
-        f"on {result.verdict.samples:,} items of {printable(result.data)}"
+        f"on {result.verdict.samples:,} {items} of {printable(result.data)}"
     )
 
 

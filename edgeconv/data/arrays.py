@@ -152,6 +152,7 @@ def _no_such(path: Path, name: str, split: str, key: str, known: list[str]) -> U
         hint = f"It has splits: {printable(path)}:{printable(splits[0])}."
     else:
         hint = "It has " + ", ".join(printable(other) for other in known[:10]) + "."
+        hint += " --x-key and --y-key name others than x and y."
     return UsageError(f"{printable(path)} has no array {printable(name)!r}.", hint)
 
 

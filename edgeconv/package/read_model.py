@@ -22,7 +22,7 @@ from edgeconv.errors import EdgeconvError, HostFailure, MissingDependency, Refus
 from edgeconv.package.manifest import describe_tensor
 from edgeconv.runtime.engines import open_model
 
-__all__ = ["describe_file"]
+__all__ = ["describe_file", "model_bytes"]
 
 _MAX_MODEL_BYTES = 2**31  # neither format can be larger in one file
 #: A gigabyte-sized model is read in seconds.
@@ -69,7 +69,7 @@ def _damaged(path: Path) -> RefusedInput:
 
 
 def _read_model(path: Path) -> dict[str, Any]:
-    data = _bytes(path)
+    data = model_bytes(path)
     if data[4:8] == b"TFL3":
         return {"bytes": len(data), **_read_tflite(data, path)}
     if path.suffix.lower() == ".onnx":
@@ -82,7 +82,13 @@ def _read_model(path: Path) -> dict[str, Any]:
     )
 
 
-def _bytes(path: Path) -> bytes:
+def model_bytes(path: Path) -> bytes:
+    """The content of a model file.
+
+    Raises:
+        HostFailure: It can't be read.
+        RefusedInput: It is larger than any model file can be.
+    """
     try:
         with path.open("rb") as file:
             data = file.read(_MAX_MODEL_BYTES + 1)

@@ -36,7 +36,7 @@ def interval_sentence(
     needed: int | None,
 ) -> str:
     """On an estimate against its threshold: the bound that decided, or that none did."""
-    over = "" if samples is None else f" on {samples:,} {noun}"
+    over = "" if samples is None else f" on {counted(samples, noun)}"
     return (
         f"{info.title} {_estimate(info, value.estimate)} {_certainty(info, status, value, limit)} "
         f"against {_threshold(info, limit, at_most)}: {_WORDS[status]}{over}"
@@ -123,15 +123,19 @@ def equivalent_sentence(samples: int, noun: str) -> str:
     """On an artifact that is numerically the reference."""
     return (
         f"numerically the reference: every answer equal and outputs within 0.1% "
-        f"on {samples:,} {noun}"
+        f"on {counted(samples, noun)}"
     )
 
 
 def broken_sentence(ids: Sequence[str], samples: int, noun: str) -> str:
     """On an artifact that answered NaN or infinity."""
-    return (
-        f"answers NaN or infinity to {len(ids):,} of {samples:,} {noun}, first to {ids[0][:80]!r}"
-    )
+    items = counted(samples, noun)
+    return f"answers NaN or infinity to {len(ids):,} of {items}, first to {ids[0][:80]!r}"
+
+
+def counted(samples: int, noun: str) -> str:
+    """``1 picture``, ``250 pictures``."""
+    return f"{samples:,} {noun.removesuffix('s') if samples == 1 else noun}"
 
 
 def _more(status: Status, needed: int | None) -> str:
