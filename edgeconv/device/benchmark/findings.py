@@ -92,22 +92,17 @@ def _compared(
     precision, floating = one.about["precision"], other.about["precision"]
     threads = f"{one.case.threads} thread" + ("s" if one.case.threads > 1 else "")
     where = f"{one.about['file']}, {one.engine}, {threads}, batch {one.case.batch}"
-    if _overlap(one, other):
+    # A round measures both within seconds of each other.
+    won = sum(a.median_ms < b.median_ms for a, b in zip(one.runs, other.runs, strict=True))
+    if 0 < won < len(one.runs):
         return [
-            f"{where}: {precision} and {floating} take the same time here ({times}; the rounds "
-            "differ by as much)."
+            f"{where}: {precision} was faster than {floating} in {won} of {len(one.runs)} rounds "
+            f"({times}), which decides nothing; take more --rounds, or a quieter machine."
         ]
-    if one.median_ms < other.median_ms:
+    if won:
         return [f"{where}: {precision} is {slow / fast:.2f} times as fast as {floating} ({times})."]
     said = f"{where}: {precision} is slower than {floating} ({times})."
     return [" ".join([said, *_reasons(one, mine, its), _remedy(one, mine, slow_cpu)])]
-
-
-def _overlap(one: Measured, other: Measured) -> bool:
-    low, high = (min(r.median_ms for r in one.runs), max(r.median_ms for r in one.runs))
-    return any(low <= run.median_ms <= high for run in other.runs) or (
-        min(r.median_ms for r in other.runs) <= low <= max(r.median_ms for r in other.runs)
-    )
 
 
 def _reasons(one: Measured, mine: Profile | None, its: Profile | None) -> list[str]:
