@@ -24,6 +24,8 @@ __all__ = ["Explainer", "doubt", "looks_lost"]
 _BLAMED_ITEMS = 8
 #: Points of top-1 that no conversion gains: chance moves a quantized model by one or two.
 _MOST_GAINED = 5.0
+#: Percent of equal answers below which two models have little in common.
+_LEAST_AGREEMENT = 50.0
 
 
 def looks_lost(artifact: ArtifactVerdict) -> bool:
@@ -31,19 +33,31 @@ def looks_lost(artifact: ArtifactVerdict) -> bool:
     return artifact.status == "fail" or not verify.acceptable(artifact, "estimate")
 
 
-def doubt(artifact: ArtifactVerdict) -> str:
-    """What to check where the original is far worse than its copy; "" where it isn't.
+def doubt(artifact: ArtifactVerdict, converted: bool) -> str:
+    """What to check where the reference can't be what was meant; "" where it may be.
 
-    The gate asks only that nothing is lost. An original that is fed wrongly loses
-    everything itself, and any copy would pass beside it.
+    The gate asks only that nothing is lost. A reference that is fed wrongly, or is
+    another model, loses everything itself, and anything would pass beside it.
+
+    Args:
+        artifact: Its verdict.
+        converted: The reference is what it was made from, not a release before it,
+            than which it may well be better.
     """
-    drop = artifact.metrics.get("top1_drop")
-    if not isinstance(drop, Interval) or drop.upper95 > -_MOST_GAINED:
+    drop, agreement = (artifact.metrics.get(m) for m in ("top1_drop", "agreement_interval"))
+    if artifact.status != "pass":
         return ""
-    return (
-        f"The original is {-drop.estimate:.1f} points worse than the file, which no conversion "
-        "explains: check its preprocessing and its labels before you trust this verdict."
-    )
+    if converted and isinstance(drop, Interval) and drop.upper95 < -_MOST_GAINED:
+        return (
+            f"The original is {-drop.estimate:.1f} points worse than the file, which no conversion "
+            "explains: check its preprocessing and its labels before you trust this verdict."
+        )
+    if isinstance(agreement, Interval) and agreement.upper95 < _LEAST_AGREEMENT:
+        return (
+            f"Only {agreement.estimate:.1f}% of the answers are the reference's: "
+            "check that it is the model that was meant."
+        )
+    return ""
 
 
 @dataclass(frozen=True)

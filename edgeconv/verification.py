@@ -287,8 +287,7 @@ def _explained(
         if blame == "always" or (lost and blame == "auto"):
             explainer.watch.stage(f"blame the layers of {each.file}")
             each = explainer.blamed(each, entry)
-        # A release may well be better than the last one; a conversion can't.
-        if explainer.workshop is not None and (sentence := doubt(each)):
+        if sentence := doubt(each, converted=explainer.workshop is not None):
             each = replace(each, suspicions=(sentence, *each.suspicions))
         found.append(each)
     return replace(verdict, artifacts=tuple(found))

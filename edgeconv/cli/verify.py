@@ -172,6 +172,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
     request = _request(args)
     for path in (args.junit, args.report):
         verify_output.check_folder(path)
+    if args.junit is not None and args.junit == args.report:
+        raise UsageError("--junit and --report name the same file.", "Name two.")
     console.quiet()
     result = verification.verify(request, console)
     console.done()

@@ -43,6 +43,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (("", "--compare", "BUNDLE"), 2, "it is empty"),
         (("BUNDLE", "--compare", "BUNDLE", "--junit", ""), 2, "--junit: it is empty"),
         (("BUNDLE", "--compare", "."), 2, "no bundle"),
+        (("BUNDLE", "--compare", "BUNDLE", "--junit", "a", "--report", "a"), 2, "same file"),
         (("BUNDLE", "--compare", "BUNDLE", "--labels", "l.txt"), 2, "--labels tells"),
         (("BUNDLE", "--weights", "w.h5"), 2, "--weights tells"),
         (("x.keras", "--against", "broken.tflite"), 2, "converted file"),
