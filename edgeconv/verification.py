@@ -119,10 +119,7 @@ def verify(request: VerifyRequest, progress: Progress | None = None) -> Verifica
         asked = _ask_reference(request, candidate, against, workshop, beside, folder, watch)
         rows, reference = _ask_candidate(request, candidate, asked, folder, watch)
         watch.stage("compare", len(reference.dataset))
-        for pattern in request.policy.idle([artifact for artifact, _ in candidate.entries]):
-            watch.note(
-                f"the policy's thresholds for {printable(pattern)} are meant for no file here"
-            )
+        _note_idle_thresholds(request, candidate, watch)
         given, reference = _same_heads(
             _given(candidate, rows, reference), candidate, reference, folder, watch
         )
@@ -256,6 +253,11 @@ def _given(
         Given(artifact, stored, reference.answers[artifact.format], candidate.labels)
         for (artifact, _), stored in zip(candidate.entries, rows, strict=True)
     ]
+
+
+def _note_idle_thresholds(request: VerifyRequest, candidate: Candidate, watch: Progress) -> None:
+    for pattern in request.policy.idle([artifact for artifact, _ in candidate.entries]):
+        watch.note(f"the policy's thresholds for {printable(pattern)} are meant for no file here")
 
 
 def _same_heads(
