@@ -8,6 +8,7 @@ import shlex
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -180,3 +181,17 @@ def emulated(pytestconfig: pytest.Config) -> dict[str, str]:
         pytest.skip(f"the emulated device can't be fetched: {done.stderr.strip()[-300:]}")
     assert done.code == 0, done.stderr
     return variables
+
+
+@pytest.fixture(scope="session")
+def tflite_runtime(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """tflite-runtime beside what is installed here, with the NumPy that it needs."""
+    if sys.version_info >= (3, 12):
+        pytest.skip("tflite-runtime has no wheels for Python 3.12 and later")
+    folder = tmp_path_factory.mktemp("tflite-runtime")
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(folder)]
+    command += ["--only-binary=:all:", "tflite-runtime==2.14.0", "numpy==1.26.4", "pillow"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    if done.returncode:
+        pytest.skip(f"tflite-runtime can't be fetched: {done.stderr[-300:]}")
+    return {"PYTHONPATH": str(folder)}

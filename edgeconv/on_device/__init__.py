@@ -1,0 +1,12 @@
+"""The candidate on a device: the same inputs there and here, and what differs.
+
+items ──► inputs ──┬──► device: infer.py ──► raw outputs ──┬──► bits that differ
+                   └──► host: the same file ──► raw outputs ┴──► a row of the verdict
+"""
+
+from edgeconv.on_device.answers import Answers
+from edgeconv.on_device.judge import Judge, host_as_reference
+from edgeconv.on_device.order import DeviceOrder, check_order
+from edgeconv.on_device.run import DeviceRun
+
+__all__ = ["Answers", "DeviceOrder", "DeviceRun", "Judge", "check_order", "host_as_reference"]
