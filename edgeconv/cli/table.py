@@ -122,6 +122,7 @@ def _parity(artifact: ArtifactVerdict, *, labelled: bool, classifies: bool) -> l
 
 
 def _percent(value: Any) -> str:
+    value = value.estimate if isinstance(value, Interval) else value
     return f"{value:.1f}%" if isinstance(value, (int, float)) else "-"
 
 

@@ -137,11 +137,17 @@ def _print(result: Verification, console: Console, code: int) -> None:
     for sentence in () if result.device is None else device_sentences(result.device):
         console.print(sentence)
     items = "item" if result.verdict.samples == 1 else "items"
-    word = "kept" if code == 0 else "lost" if result.verdict.status == "fail" else "not proven"
     console.print(
-        f"\nParity  {word}, against {printable(result.reference)} "
+        f"\nParity  {_word(result, code)}, against {printable(result.reference)} "
         f"on {result.verdict.samples:,} {items} of {printable(result.data)}"
     )
+
+
+def _word(result: Verification, code: int) -> str:
+    status = result.verdict.status
+    if code == 0:
+        return "kept" if status == "pass" else "kept by the estimate, not proven"
+    return "lost" if status == "fail" else "not proven"
 
 
 def _lines(artifact: ArtifactVerdict) -> Iterator[str]:
