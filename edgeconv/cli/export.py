@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -23,6 +24,8 @@ EPILOG = """\
 examples:
   edgeconv export mobilenetv2 --int8
       a zoo model with its ImageNet weights; calibrated and judged on the built-in pictures
+  edgeconv export mobilenetv2 --alpha 0.35 --input-size 96 --no-top
+      the same, narrower, for smaller pictures, and without its classifier: embeddings
   edgeconv export flowers.keras --preprocess mobilenetv2 --labels flowers.txt \\
       --calibration flowers/
       your own classifier; the folder (one subfolder a class) is split into two halves,
@@ -80,7 +83,24 @@ def _configure_model(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--labels", type=Path, metavar="FILE", help="class names, one a line")
     group.add_argument(
-        "--input-size", type=whole_number(1, 8192), metavar="N", help="rows and columns"
+        "--input-size",
+        type=whole_number(1, 8192),
+        metavar="N",
+        help="rows and columns of a zoo model's pictures, or what a file leaves free",
+    )
+    group.add_argument(
+        "--alpha", type=_width, metavar="A", help="width of a MobileNet of the zoo (default: 1.0)"
+    )
+    group.add_argument(
+        "--classes",
+        type=whole_number(1, 1_000_000),
+        metavar="N",
+        help="of a zoo model whose weights are not ImageNet's (default: 1000)",
+    )
+    group.add_argument(
+        "--no-top",
+        action="store_true",
+        help="a zoo model without its classifier: embeddings, averaged over the picture",
     )
     group.add_argument("--task", choices=get_args(Task), help="what the outputs mean")
     group.add_argument(
@@ -88,6 +108,16 @@ def _configure_model(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--trust", action="store_true", help="run code that the file brings along")
     group.add_argument("--custom", metavar="MODULE", help="import it first; needs --trust")
+
+
+def _width(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0.01 <= value <= 8:
+        raise argparse.ArgumentTypeError(f"{text!r} is no width between 0.01 and 8")
+    return value
 
 
 def _configure_data(group: argparse._ArgumentGroup) -> None:
@@ -170,6 +200,9 @@ def _request(args: argparse.Namespace) -> ExportRequest:
             preprocess=args.preprocess,
             labels=args.labels,
             input_size=args.input_size,
+            classes=args.classes,
+            alpha=args.alpha,
+            top=not args.no_top,
             task=args.task,
             keep_softmax=recipe.keep_softmax,
             trust=args.trust,

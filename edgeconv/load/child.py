@@ -6,23 +6,27 @@ first argument is the child's state, the rest is JSON.
 
 from __future__ import annotations
 
-import importlib
-import sys
+import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
-from edgeconv.errors import EdgeconvError, RefusedInput, Unsupported, UsageError
-from edgeconv.load import footprint, zoo
+from edgeconv.errors import EdgeconvError, RefusedInput, Unsupported
+from edgeconv.load import dtypes, footprint, mend, shapes
 from edgeconv.load import graph as graphs
+from edgeconv.load.build import build
 from edgeconv.load.hdf5 import check_hdf5, check_keras_weights
-from edgeconv.load.random_weights import noise, settle_norms
 from edgeconv.progress import Progress
 
 __all__ = ["open_file", "open_saved_model", "open_zoo", "predict"]
 
 State = dict[str, Any]
+
+#: How Keras 3 names a class that it doesn't find, and how it does for legacy files.
+_UNKNOWN: Final = re.compile(r"(?:Could not locate \w+|Unknown layer:?) '([^']{1,100})'")
+#: A note names this many layers at most.
+_NAMED: Final = 4
 
 
 def open_file(
@@ -43,20 +47,17 @@ def open_file(
         check_keras_weights(Path(path))
     else:
         check_hdf5(Path(path), trust=trust)
-    if custom:
-        _import_custom(custom)
+    objects = mend.legacy_objects() | (mend.import_custom(custom) if custom else {})
     try:
         model = keras.models.load_model(
             path,
             compile=False,
             safe_mode=not trust,
-            custom_objects=_legacy_objects(),
+            custom_objects=objects,
         )
     except Exception as error:
         raise _load_error(path, error) from error
-    if _made_float32(model):
-        progress.note("computes in float32 here, where mixed precision trained it")
-    return _trace(state, model, Path(out), input_size, keep_head)
+    return _trace(state, progress, model, Path(out), input_size, keep_head)
 
 
 def open_zoo(
@@ -66,54 +67,47 @@ def open_zoo(
     constructor: str,
     size: int,
     classes: int,
+    alpha: float,
+    top: bool,
     weights: str | None,
     seed: int,
     out: str,
     keep_head: bool,
 ) -> dict[str, Any]:
-    """Build a model of keras.applications, load its weights, trace and freeze it."""
-    import keras
-
+    """Build a model of the catalogue, load its weights, trace and freeze it."""
     if weights is not None:
         check_keras_weights(Path(weights))
-    keras.utils.set_random_seed(seed)
-    build = getattr(keras.applications, constructor)
-    model = build(weights=None, input_shape=(size, size, 3), classes=classes, name=constructor)
-    if weights is not None:
-        try:
-            model.load_weights(weights)
-        except Exception as error:
-            raise RefusedInput(
-                f"{Path(weights).name} does not hold the weights of {constructor} with"
-                f" {classes} classes: {_first_line(error)}",
-                "Give the weights of this very model, or the whole model file as MODEL.",
-            ) from error
-    else:
-        entry = next(model for model in zoo.ZOO if model.constructor == constructor)
-        settle_norms(model, noise(zoo.preprocess_for(entry, size, size), seed))
-    return _trace(state, model, Path(out), size, keep_head)
+    model = build(
+        constructor,
+        size=size,
+        classes=classes,
+        alpha=alpha,
+        top=top,
+        weights=weights,
+        seed=seed,
+    )
+    return _trace(state, progress, model, Path(out), None, keep_head)
 
 
 def open_saved_model(
-    state: State, progress: Progress, *, path: str, out: str, keep_head: bool
+    state: State,
+    progress: Progress,
+    *,
+    path: str,
+    out: str,
+    input_size: int | None,
+    keep_head: bool,
 ) -> dict[str, Any]:
     """Open a SavedModel's default signature as a frozen graph."""
-    import tensorflow as tf
-
     from edgeconv.load.saved_model import default_signature
 
     try:
-        signature = default_signature(Path(path))
+        signature, specs = default_signature(Path(path), input_size)
     except EdgeconvError:
         raise
     except Exception as error:
         raise _load_error(path, error) from error
-    names = ["input"] if len(signature.inputs) == 1 else [t.op.name for t in signature.inputs]
-    specs = [
-        tf.TensorSpec([None, *t.shape[1:]], t.dtype, name=_safe(name))
-        for t, name in zip(signature.inputs, names, strict=True)
-    ]
-    return _finish(state, signature, specs, {}, Path(out), keep_head, None)
+    return _finish(state, progress, signature, specs, {}, Path(out), keep_head, None)
 
 
 def predict(state: State, progress: Progress, *, inputs: list[str], outputs: list[str]) -> None:
@@ -131,127 +125,62 @@ def predict(state: State, progress: Progress, *, inputs: list[str], outputs: lis
         np.save(name, answer.numpy().astype(np.float32))
 
 
-def _import_custom(name: str) -> None:
-    sys.path.insert(0, str(Path.cwd()))
-    try:
-        importlib.import_module(name)
-    except Exception as error:
-        raise UsageError(
-            f"--custom {name} can't be imported: {type(error).__name__}: {_first_line(error)}",
-            "Give the name of a module in the current folder or on PYTHONPATH, without .py.",
-        ) from error
-
-
-def _made_float32(model: Any) -> bool:
-    """Have every layer compute in float32; no format lowers convolutions in float16.
-
-    The weights of mixed precision are float32 already.
-    """
-    halves = [
-        layer for layer in model._flatten_layers() if layer.compute_dtype in ("float16", "bfloat16")
-    ]
-    for layer in halves:
-        layer.dtype_policy = "float32"
-    return bool(halves)
-
-
-def _legacy_objects() -> dict[str, Any]:
-    import keras
-
-    class DepthwiseConv2D(keras.layers.DepthwiseConv2D):  # type: ignore[misc]
-        """Keras 2 wrote ``groups=1``, which Keras 3 does not know."""
-
-        def __init__(self, *args: Any, groups: int = 1, **kwargs: Any) -> None:
-            if groups != 1:
-                raise ValueError(f"DepthwiseConv2D with groups={groups}")
-            super().__init__(*args, **kwargs)
-
-    return {"DepthwiseConv2D": DepthwiseConv2D}
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    # Keras goes on with advice and whole configurations.
-    return lines[0].partition(". ")[0][:200]
-
-
 def _load_error(path: str, error: Exception) -> Exception:
-    text = str(error)
-    name = Path(path).name
-    if "Could not locate class" in text or "Unknown layer" in text or "custom" in text.lower():
+    text, name = str(error), Path(path).name
+    unknown = _UNKNOWN.search(text)
+    if unknown or "custom" in text.lower():
+        what = f"the class {unknown.group(1)!r}" if unknown else mend.first_line(error)
         return Unsupported(
-            f"{name} holds a layer that Keras doesn't know: {_first_line(error)}",
+            f"{name} holds a layer that Keras doesn't know: {what}",
             "Pass the module that registers it with --custom MODULE --trust.",
         )
     return RefusedInput(
-        f"Keras can't load {name}: {_first_line(error)}",
+        f"Keras can't load {name}: {mend.first_line(error)}",
         "Save the model again with model.save('name.keras') in a current Keras.",
     )
 
 
 def _trace(
-    state: State, model: Any, out: Path, input_size: int | None, keep_head: bool
+    state: State,
+    progress: Progress,
+    model: Any,
+    out: Path,
+    input_size: int | None,
+    keep_head: bool,
 ) -> dict[str, Any]:
     import tensorflow as tf
 
-    if not getattr(model, "inputs", None):
-        raise Unsupported(
-            "The model does not say what its inputs are.",
-            "Call it once on real data before saving it, or build it with keras.Input.",
-        )
-    names = _input_names(model)
-    specs = [_fixed_spec(t, name, input_size) for t, name in zip(model.inputs, names, strict=True)]
-    # A Sequential has one input and keeps no structure of its own.
-    structure = getattr(model, "_inputs_struct", model.inputs[0])
+    specs = shapes.specs(shapes.inputs_of(model), input_size)
+    for name in mend.rename_layers(model)[:_NAMED]:
+        progress.note(f"the layer {name!r} goes by another name here, which graphs can bear")
+    unrolled = mend.unroll(model)
+    # A Sequential has one input and keeps no structure of its own; a class none at all.
+    structure = getattr(model, "_inputs_struct", None)
 
     def call(*tensors: Any) -> Any:
-        return model(tf.nest.pack_sequence_as(structure, list(tensors)), training=False)
+        feeds = tensors[0] if structure is None else tf.nest.pack_sequence_as(structure, tensors)
+        return model(feeds, training=False)
 
     def trace() -> Any:
         return tf.compat.v1.wrap_function(call, specs)
 
-    function, scopes = graphs.name_scopes(model, trace)
-    return _finish(state, function, specs, scopes, out, keep_head, model)
-
-
-def _input_names(model: Any) -> list[str]:
-    """The input layers' names; Keras numbers its tensors anew in every process."""
-    if len(model.inputs) == 1:
-        return ["input"]
-    names = [_safe(tensor._keras_history.operation.name) for tensor in model.inputs]
-    return names if len(set(names)) == len(names) else [f"input_{i}" for i in range(len(names))]
-
-
-def _fixed_spec(tensor: Any, name: str, input_size: int | None) -> Any:
-    """[None, ...] with every axis but the batch known."""
-    import tensorflow as tf
-
-    shape = list(tensor.shape)[1:]
-    if len(shape) == 3 and input_size is not None:
-        rows, columns = (1, 2) if shape[0] in (1, 3) and shape[2] not in (1, 3) else (0, 1)
-        for axis in (rows, columns):
-            if shape[axis] not in (None, input_size):
-                raise UsageError(
-                    f"The model's input is fixed at {tuple(shape)}; --input-size {input_size}"
-                    " can't change it.",
-                    "Leave --input-size out.",
-                )
-            shape[axis] = input_size
-    if None in shape:
+    try:
+        function, scopes = graphs.name_scopes(model, trace)
+    except EdgeconvError:
+        raise
+    except Exception as error:
         raise Unsupported(
-            f"The model's input {name!r} has free axes: {tuple(tensor.shape)}.",
-            "Fix them with --input-size N.",
-        )
-    return tf.TensorSpec([None, *shape], tensor.dtype, name=name)
-
-
-def _safe(name: str) -> str:
-    text = "".join(c if (c.isalnum() and c.isascii()) or c == "_" else "_" for c in name)
-    return text.lstrip("_") or "input"
+            f"TensorFlow can't trace the model: {mend.first_line(error)}",
+            "See that Keras itself runs it: keras.models.load_model(file).predict(x).",
+        ) from error
+    if unrolled:
+        progress.note(f"loops are written out, step by step: {', '.join(unrolled[:_NAMED])}")
+    return _finish(state, progress, function, specs, scopes, out, keep_head, model)
 
 
 def _finish(
     state: State,
+    progress: Progress,
     function: Any,
     specs: list[Any],
     scopes: dict[str, str],
@@ -266,21 +195,30 @@ def _finish(
     if not keep_head:
         outputs[0], activation = graphs.split_head(outputs[0])
     live = function.prune(inputs, outputs)
-    state["function"] = live
     graph_def = graphs.freeze(live)
-    scopes = scopes or graphs.guess_scopes(graph_def)
+    if dtypes.to_float32(graph_def):
+        progress.note("computes in float32 here, where the file says another precision")
+        live = graphs.imported(graph_def, inputs, outputs)
+    state["function"] = live
     names = {t.op.name: s.name for t, s in zip(inputs, specs, strict=True)}
+    floats = {names[name] for name in dtypes.floats_in(graph_def, names)}
+    scopes = scopes or graphs.guess_scopes(graph_def)
     renamed = graphs.rename_scopes(graph_def, scopes, names)
     graphs.refuse_non_finite(graph_def)
     graphs.write_graph(graph_def, out)
     layers = list(dict.fromkeys(p.split("/call")[0] for p in scopes.values()))
     return {
         "inputs": [
-            {"name": s.name, "shape": s.shape.as_list(), "dtype": s.dtype.name} for s in specs
+            {
+                "name": spec.name,
+                "shape": spec.shape.as_list(),
+                "dtype": "float32" if spec.name in floats else tensor.dtype.name,
+            }
+            for spec, tensor in zip(specs, live.inputs, strict=False)
         ],
         "outputs": [
-            {"name": renamed[t.op.name], "shape": t.shape.as_list(), "dtype": t.dtype.name}
-            for t in live.outputs
+            {"name": renamed[t.op.name], "shape": s.shape.as_list(), "dtype": s.dtype.name}
+            for t, s in zip(outputs, live.outputs, strict=True)
         ],
         "activation": activation,
         "layers": layers,

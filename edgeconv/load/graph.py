@@ -6,7 +6,7 @@ reference answers, and its frozen form is what the formats are lowered from.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from edgeconv.types import Activation
 __all__ = [
     "freeze",
     "guess_scopes",
+    "imported",
     "name_scopes",
     "refuse_non_finite",
     "rename_scopes",
@@ -128,6 +129,31 @@ def freeze(function: Any) -> Any:
     )
 
     return convert_variables_to_constants_v2(function).graph.as_graph_def()
+
+
+def imported(graph_def: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> Any:
+    """A frozen graph as a function again.
+
+    Args:
+        graph_def: Whose constants may have changed their types since.
+        inputs: Tensors that bear the names of its inputs.
+        outputs: Likewise.
+    """
+    import tensorflow as tf
+
+    names = {t.op.name for t in inputs}
+    # Reading an attribute of a node that has none would give it an empty one.
+    types = {n.name: n.attr["dtype"].type for n in graph_def.node if n.name in names}
+    specs = [tf.TensorSpec(t.shape, tf.dtypes.as_dtype(types[t.op.name])) for t in inputs]
+    # Its own placeholders would come along, and nothing feeds them.
+    inner = type(graph_def)(versions=graph_def.versions, library=graph_def.library)
+    inner.node.extend(node for node in graph_def.node if node.name not in names)
+
+    def call(*tensors: Any) -> Any:
+        feeds = dict(zip([t.name for t in inputs], tensors, strict=True))
+        return tf.graph_util.import_graph_def(inner, feeds, [t.name for t in outputs], name="")
+
+    return tf.compat.v1.wrap_function(call, specs)
 
 
 def rename_scopes(

@@ -11,15 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from edgeconv.errors import RefusedInput, Unsupported
+from edgeconv.load import shapes
 from edgeconv.load.operators import PURE, RESTORING, runs
 
 __all__ = ["default_signature"]
 
 _TAG = "serve"
 _SIGNATURE = "serving_default"
+#: A layer that augments switches all behind it to training when Keras exports a model
+#: without being told otherwise: BatchNorms count on, pictures are turned at random.
+_CHANGES = frozenset({"AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp"})
 
 
-def default_signature(folder: Path) -> Any:
+def default_signature(folder: Path, input_size: int | None = None) -> tuple[Any, list[Any]]:
     """The default serving signature as a function with its weights as constants.
 
     Also opens folders whose Python objects can't be restored (optimizer slots
@@ -27,30 +31,38 @@ def default_signature(folder: Path) -> Any:
 
     Args:
         folder: SavedModel folder.
+        input_size: For axes that are free, or None.
 
     Returns:
-        A wrapped TensorFlow function, one argument an input, free batch axis.
+        A wrapped TensorFlow function, one argument an input in the order of their
+        names, and a TensorSpec an input; the batch axis is free.
 
     Raises:
         RefusedInput: The protobuf can't be read, or an operator does more than
             arithmetic.
-        Unsupported: The folder has no serving signature.
+        Unsupported: The folder has no serving signature, or an input has free axes.
+        UsageError: ``input_size`` contradicts the model.
     """
-    import tensorflow as tf
-
     meta = _meta_graph(folder)
     signature = meta.signature_def[_SIGNATURE]
-    inputs = [signature.inputs[key] for key in sorted(signature.inputs)]
+    inputs = {key: signature.inputs[key] for key in sorted(signature.inputs)}
     outputs = [signature.outputs[key].name for key in sorted(signature.outputs)]
+    specs = shapes.specs([_input(key, info) for key, info in inputs.items()], input_size)
     graph_def = _with_constants(folder, meta, outputs)
-    specs = [
-        tf.TensorSpec(
-            [None, *(d.size for d in t.tensor_shape.dim[1:])], tf.dtypes.as_dtype(t.dtype)
+    wrapped = _wrapped(graph_def, [info.name for info in inputs.values()], outputs, specs)
+    return _inlined(wrapped, specs), specs
+
+
+def _input(name: str, info: Any) -> shapes.Input:
+    import tensorflow as tf
+
+    if info.tensor_shape.unknown_rank:
+        raise Unsupported(
+            f"The SavedModel doesn't say how many axes its input {shapes.safe(name)!r} has.",
+            "Export it again with an input signature.",
         )
-        for t in inputs
-    ]
-    wrapped = _wrapped(graph_def, [t.name for t in inputs], outputs, specs)
-    return _inlined(wrapped, specs)
+    sizes = tuple(None if d.size < 0 else int(d.size) for d in info.tensor_shape.dim[1:])
+    return shapes.Input(name, sizes, tf.dtypes.as_dtype(info.dtype))
 
 
 def _meta_graph(folder: Path) -> Any:
@@ -79,6 +91,12 @@ def _checked_part(folder: Path, meta: Any, roots: list[str], allowed: frozenset[
     functions = {function.signature.name for function in part.library.function}
     bodies = (node for function in part.library.function for node in function.node_def)
     for node in (*part.node, *bodies):
+        if node.op in _CHANGES and node.op not in allowed:
+            raise RefusedInput(
+                f"{folder.name} was exported as it trains: it changes its own variables while it"
+                f" answers ({node.op}).",
+                "Export it with training=False, or give the .keras file.",
+            )
         if node.op not in allowed and node.op not in functions:
             raise RefusedInput(
                 f"{folder.name} holds the operator {node.op[:60]!r},"

@@ -14,6 +14,7 @@ from edgeconv.load import zoo
 from edgeconv.load.guard import check_source
 from edgeconv.load.imagenet import imagenet_labels
 from edgeconv.load.labels import read_labels
+from edgeconv.load.variant import Variant, published, variant
 from edgeconv.load.weights import find_weights
 from edgeconv.preprocess import Preprocess
 from edgeconv.progress import Progress
@@ -32,7 +33,11 @@ class LoadRequest:
         weights: For zoo names: ``imagenet``, ``none`` (seeded random) or a file.
         preprocess: Zoo name, plain preset, or TOML file; None to take the zoo's own.
         labels: File of class names, or None.
-        input_size: Rows and columns for a free input, or None.
+        input_size: Rows and columns (or the length of a series) for a free input, or
+            those of a zoo model; None for its own.
+        classes: Of a zoo model; None for ImageNet's.
+        alpha: Width of a MobileNet of the zoo; None for 1.
+        top: A zoo model has its classifier; else it makes embeddings.
         task: What the outputs mean; None to tell from the model.
         keep_softmax: The head's activation stays in the model.
         trust: The user vouches for code in the file.
@@ -45,6 +50,9 @@ class LoadRequest:
     preprocess: str | None = None
     labels: Path | None = None
     input_size: int | None = None
+    classes: int | None = None
+    alpha: float | None = None
+    top: bool = True
     task: Task | None = None
     keep_softmax: bool = False
     trust: bool = False
@@ -54,7 +62,7 @@ class LoadRequest:
     @property
     def name(self) -> str:
         """What the bundle is called; safe as a folder name."""
-        return _safe_name(Path(self.model)) if _is_path(self.model) else zoo.find(self.model).name
+        return _safe_name(Path(self.model)) if _is_path(self.model) else _variant(self).name
 
 
 def check(request: LoadRequest) -> None:
@@ -70,13 +78,9 @@ def check(request: LoadRequest) -> None:
         )
     if _is_path(request.model):
         check_source(Path(request.model), trust=request.trust)
-        if request.weights is not None:
-            raise UsageError(
-                "--weights goes with a zoo name; a model file has its own.",
-                "Leave --weights out, or give the zoo name as MODEL.",
-            )
+        _refuse_zoo_options(request)
     else:
-        zoo.find(request.model)
+        _variant(request)
     if request.labels is not None:
         read_labels(request.labels)
     named = request.preprocess not in (None, "array")
@@ -114,7 +118,7 @@ def load(request: LoadRequest, workshop: Workshop, folder: Path, progress: Progr
         inputs=inputs,
         outputs=outputs,
         activation=info["activation"],
-        task=request.task or _task(info["activation"], labels),
+        task=request.task or (_task(info["activation"], labels) if request.top else "embedding"),
         preprocess=preprocess,
         labels=labels,
         layers=tuple(info["layers"]),
@@ -122,6 +126,37 @@ def load(request: LoadRequest, workshop: Workshop, folder: Path, progress: Progr
         operators=tuple((layer, operator) for layer, operator in info["operators"]),
         weight_count=info["weight_count"],
         activation_count=info["activation_count"],
+    )
+
+
+def _refuse_zoo_options(request: LoadRequest) -> None:
+    given = {
+        "--weights": request.weights is not None,
+        "--classes": request.classes is not None,
+        "--alpha": request.alpha is not None,
+        "--no-top": not request.top,
+    }
+    for option in (option for option, is_given in given.items() if is_given):
+        raise UsageError(
+            f"{option} goes with a zoo name; a model file is as it is.",
+            f"Leave {option} out, or give the zoo name as MODEL.",
+        )
+
+
+def _variant(request: LoadRequest) -> Variant:
+    if not request.top and request.task not in (None, "embedding", "raw"):
+        raise UsageError(
+            f"--no-top leaves an embedding, --task says {request.task}.",
+            "Leave one of them out.",
+        )
+    return variant(
+        request.model,
+        weights=request.weights,
+        size=request.input_size,
+        classes=request.classes,
+        alpha=request.alpha,
+        top=request.top,
+        labels=request.labels is not None,
     )
 
 
@@ -149,50 +184,50 @@ class _Opener:
     def open_file(self) -> tuple[dict[str, Any], zoo.ZooModel | None, dict[str, Any]]:
         request, path = self._request, Path(self._request.model).resolve()
         arguments: dict[str, Any] = {"path": str(path), "out": str(self._frozen)}
-        arguments["keep_head"] = request.keep_softmax
+        arguments |= {"keep_head": request.keep_softmax, "input_size": request.input_size}
         kind = check_source(path, trust=request.trust)
         if kind == "saved_model":
             function = "edgeconv.load.child:open_saved_model"
         else:
             function = "edgeconv.load.child:open_file"
-            arguments |= {"input_size": request.input_size, "trust": request.trust}
-            arguments["custom"] = request.custom
+            arguments |= {"trust": request.trust, "custom": request.custom}
         info = self._call(function, path.name, **arguments)
         return info, None, {"file": path.name, "sha256": _sha256(path)}
 
     def open_zoo(self) -> tuple[dict[str, Any], zoo.ZooModel | None, dict[str, Any]]:
-        request = self._request
-        model = zoo.find(request.model)
-        weights = self._weights(model)
+        request, wanted = self._request, _variant(self._request)
+        weights = self._weights(wanted)
         info = self._call(
             "edgeconv.load.child:open_zoo",
-            weights.name if weights else model.name,
-            constructor=model.constructor,
-            size=request.input_size or model.input_size,
-            classes=zoo.CLASSES,
+            weights.name if weights else wanted.name,
+            constructor=wanted.model.constructor,
+            size=wanted.size,
+            classes=wanted.classes,
+            alpha=wanted.alpha,
+            top=wanted.top,
             weights=str(weights) if weights else None,
             seed=request.seed,
             out=str(self._frozen),
             keep_head=request.keep_softmax,
         )
-        origin: dict[str, Any] = {"zoo": model.name}
+        origin = wanted.provenance
         if weights is None:
             origin |= {"weights": "random", "seed": request.seed}
             self._progress.note("weights are random (--weights none): answers mean nothing")
         else:
             origin |= {"weights": weights.name, "sha256": _sha256(weights)}
-        return info, model, origin
+        return info, wanted.model, origin
 
-    def _weights(self, model: zoo.ZooModel) -> Path | None:
-        wanted = self._request.weights or "imagenet"
-        if wanted == "none":
+    def _weights(self, wanted: Variant) -> Path | None:
+        given = self._request.weights or "imagenet"
+        if given == "none":
             return None
-        if wanted == "imagenet":
-            return find_weights(model, progress=self._progress)
-        path = Path(wanted)
+        if given == "imagenet":
+            return find_weights(published(wanted), progress=self._progress)
+        path = Path(given)
         if not path.is_file():
             raise UsageError(
-                f"There is no weights file {wanted!r}.", "Give a file, 'imagenet' or 'none'."
+                f"There is no weights file {given!r}.", "Give a file, 'imagenet' or 'none'."
             )
         return path.resolve()
 
@@ -299,7 +334,7 @@ def _labels(
                 "Give one label a line, in the order of the model's outputs.",
             )
         return labels
-    if classes == zoo.CLASSES and preprocess.kind == "image":
+    if classes == zoo.CLASSES and preprocess.kind == "image" and request.top:
         if _is_path(request.model):
             progress.note("1,000 classes: taken to be ImageNet's; --labels FILE says otherwise")
         return imagenet_labels()

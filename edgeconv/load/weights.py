@@ -40,7 +40,7 @@ def keras_cache() -> Path:
 
 def is_cached(model: ZooModel, cache: Path | None = None) -> bool:
     """Whether the weights lie in ``cache``; their checksum is not looked at."""
-    return ((cache or keras_cache()) / model.weights_file).is_file()
+    return bool(model.weights_file) and ((cache or keras_cache()) / model.weights_file).is_file()
 
 
 def find_weights(

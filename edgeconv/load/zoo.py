@@ -1,9 +1,12 @@
-"""The catalogue: all 40 models of keras.applications in Keras 3.15, as one literal table.
+"""The catalogue as one literal table: the 40 models of keras.applications in Keras 3.15, and two.
 
 Figures: top-1 and top-5 are percent on ImageNet's validation set, one centre
 crop, as https://keras.io/api/applications/ gives them (None where it gives none).
 That page leaves MobileNetV3 out: its top-1 are from Keras's own docstring, its
 top-5 from github.com/keras-team/keras-applications/pull/170.
+
+SqueezeNet 1.1 and AlexNet are built here (``load.own``); theirs are torchvision's, whose
+weights are not in Keras's form, so that ``weights_file`` is empty.
 
 Resize and crop, as those figures were measured:
 
@@ -15,6 +18,7 @@ Resize and crop, as those figures were measured:
   stretched without a crop (google/automl, efficientnetv2/preprocessing.py).
 - ConvNeXt: as VGG (facebookresearch/ConvNeXt, datasets.py). Keras's figures are
   0.3 to 0.8 points under the paper's; they were measured on stretched pictures.
+- SqueezeNet and AlexNet: shorter side to 256, bilinear, centre crop (torchvision).
 """
 
 from __future__ import annotations
@@ -37,12 +41,12 @@ Resize = Literal["crop", "stretch"]
 
 @dataclass(frozen=True)
 class ZooModel:
-    """One model of keras.applications with its published ImageNet weights.
+    """One model with its published ImageNet weights.
 
     Attributes:
         name: The id that a user types, such as ``mobilenetv2``.
-        constructor: Its name in ``keras.applications``.
-        module: The module that holds its ``preprocess_input``.
+        constructor: Its name in ``keras.applications``, or in ``load.own``.
+        module: The module that holds its ``preprocess_input``; ``own`` for ours.
         input_size: Side of its square input, in pixels.
         preprocess: Key of PRESETS; ``none`` where the model scales its own input.
         resize: As in ``Preprocess``.
@@ -53,7 +57,7 @@ class ZooModel:
         top5: Published accuracy, percent; None where none was published.
         source: Where the figures stand.
         paper: Where the architecture stands.
-        weights_file: Name of the weights in Keras's cache.
+        weights_file: Name of the weights in Keras's cache; "" where Keras has none.
         weights_url: Where Keras downloads them.
         weights_hash: MD5 or SHA-256 that Keras pins, or "" where it pins none.
     """
@@ -119,6 +123,10 @@ _EFFICIENTNET_V2 = _Family(
     "efficientnet_v2", "none", _ARXIV + "2104.00298", _TF + "efficientnet_v2/", "bilinear",
     "stretch", padding=0)
 _CONVNEXT = _Family("convnext", "none", _ARXIV + "2201.03545", _TF + "convnext/")
+_TORCHVISION = "https://docs.pytorch.org/vision/stable/models.html"
+_SQUEEZENET = _Family(
+    "own", "torch", _ARXIV + "1602.07360", "", "bilinear", source=_TORCHVISION)
+_ALEXNET = _Family("own", "torch", _ARXIV + "1404.5997", "", "bilinear", source=_TORCHVISION)
 # fmt: on
 
 
@@ -238,6 +246,8 @@ ZOO: tuple[ZooModel, ...] = (
          "070c5ed9ed289581e477741d3b34beffa920db8cf590899d6d2c67fba2a198a6"),
     _row("ConvNeXtXLarge", _CONVNEXT, 224, 350_196_968, 86.7, None, "convnext_xlarge.h5",
          "c1f5ccab661354fc3a79a10fa99af82f0fbf10ec65cb894a3ae0815f17a889ee"),
+    _row("SqueezeNet11", _SQUEEZENET, 224, 1_235_496, 58.2, 80.6, ""),
+    _row("AlexNet", _ALEXNET, 224, 61_100_840, 56.5, 79.1, ""),
 )
 # fmt: on
 

@@ -105,7 +105,10 @@ def _trusted_interpreter(content: bytes, feeds: list[Array], watched: Mapping[in
     fast = _open(content, OpResolverType.AUTO)
     _run(plain, feeds)
     _run(fast, feeds)
-    agree = all(_same(plain.tensor(i)(), fast.tensor(i)()) for i in watched)
+    try:
+        agree = all(_same(plain.tensor(i)(), fast.tensor(i)()) for i in watched)
+    except ValueError:  # XNNPACK keeps no memory for what only it reads, as in a long LSTM
+        agree = False
     return fast if agree else plain
 
 

@@ -18,6 +18,8 @@ from keras.src.backend import config
 from keras.src.models import Functional
 from keras.src.utils import file_utils
 
+from edgeconv.load.own import BUILDERS
+
 
 def modules(names):
     return {name: getattr(keras.applications, name).__module__.split(".")[-1] for name in names}
@@ -54,7 +56,9 @@ def main(work, wanted):
     found = modules(everything)
     preprocessed(work, sorted(set(found.values())))
     answers = {name: built(name) for name in wanted}
-    print(json.dumps({"modules": found, "models": answers, "home": config.keras_home()}))
+    own = {name: build(224, 1000).count_params() for name, build in BUILDERS.items()}
+    said = {"modules": found, "models": answers, "own": own, "home": config.keras_home()}
+    print(json.dumps(said))
 
 
 if __name__ == "__main__":

@@ -12,11 +12,13 @@ import pytest
 from PIL import Image
 
 from edgeconv.errors import UsageError
-from edgeconv.load.weights import keras_cache
+from edgeconv.load.weights import is_cached, keras_cache
 from edgeconv.load.zoo import CLASSES, PRESETS, ZOO, find, preprocess_for, preset
 from edgeconv.preprocess import prepare_image
 
-MODULES = sorted({model.module for model in ZOO})
+KERAS = [model for model in ZOO if model.module != "own"]
+OWN = [model for model in ZOO if model.module == "own"]
+MODULES = sorted({model.module for model in KERAS})
 # One a module where that is cheap to build; the long test builds all 40.
 CHEAP = (
     "MobileNet",
@@ -78,8 +80,16 @@ def check(model, answer):
 
 
 def test_the_table_has_every_application_of_keras_and_no_other(keras):
-    assert {model.constructor: model.module for model in ZOO} == keras["modules"]
-    assert len(ZOO) == 40
+    assert {model.constructor: model.module for model in KERAS} == keras["modules"]
+    assert len(KERAS) == 40
+
+
+def test_two_architectures_are_our_own(keras):
+    """Parameters as torchvision counts them; there are no weights in Keras's form."""
+    assert [model.name for model in OWN] == ["squeezenet11", "alexnet"]
+    for model in OWN:
+        assert keras["own"][model.constructor] == model.parameters
+        assert not model.weights_file and not is_cached(model)
 
 
 @pytest.mark.parametrize("constructor", CHEAP)
@@ -89,9 +99,9 @@ def test_size_parameters_and_weights_are_what_keras_builds_and_asks_for(keras, c
 
 @pytest.mark.long
 def test_all_40_models_are_what_keras_builds_and_asks_for(tmp_path):
-    answers = ask_keras(tmp_path, [model.constructor for model in ZOO])["models"]
+    answers = ask_keras(tmp_path, [model.constructor for model in KERAS])["models"]
     assert len(answers) == 40
-    for model in ZOO:
+    for model in KERAS:
         check(model, answers[model.constructor])
 
 
@@ -99,7 +109,7 @@ def test_all_40_models_are_what_keras_builds_and_asks_for(tmp_path):
 def test_preprocessing_equals_preprocess_input(keras, work, module):
     pictures = np.load(work / "pictures.npy")
     expected = np.load(work / f"{module}.npy")
-    for model in (m for m in ZOO if m.module == module):
+    for model in (m for m in KERAS if m.module == module):
         how = replace(preprocess_for(model, *pictures.shape[1:3]), resize="none")
         ours = np.concatenate([prepare_image(how, Image.fromarray(p)) for p in pictures])
         assert ours.dtype == np.float32
