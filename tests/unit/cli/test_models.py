@@ -21,7 +21,7 @@ def test_the_table_lists_every_model_with_its_figures(capsys):
     for model in ZOO:
         row = next(line.split() for line in out.splitlines() if line.split()[:1] == [model.name])
         assert row[1:3] == [str(model.input_size), f"{model.parameters:,}"]
-        assert f"{model.top1:.1f}" in row and model.preprocess in row
+        assert f"{model.top1:.1f}" in row and f"{model.parameters * 4 / 1e6:.1f}" in row
 
 
 def test_the_table_fits_a_terminal_of_80_columns(capsys):
@@ -35,6 +35,19 @@ def test_weights_in_the_cache_are_marked(capsys, cache):
     main(["models"])
     marked = [line.split()[0] for line in capsys.readouterr().out.splitlines() if " yes" in line]
     assert marked == ["convnexttiny"]
+
+
+def test_what_was_not_measured_is_not_called_converted(capsys, monkeypatch):
+    row = {"tflite-fp32": "pass", "tflite-int8": "pass", "onnx-fp32": "pass", "onnx-int8": "fail"}
+    monkeypatch.setattr("edgeconv.cli.models.measured", lambda: {"vgg16": row})
+    main(["models"])
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert next(row for row in rows if row[:1] == ["vgg16"])[-3:] == ["3", "of", "4"]
+    assert next(row for row in rows if row[:1] == ["vgg19"])[-1] == "-"
+
+    main(["models", "--json"])
+    said = {m["name"]: m["converts"] for m in json.loads(capsys.readouterr().out)["models"]}
+    assert said["vgg16"] == row and said["vgg19"] == "not measured"
 
 
 def test_json_is_one_object_with_every_model(capsys, cache):
