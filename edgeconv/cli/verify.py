@@ -15,8 +15,8 @@ from edgeconv.types import Task
 
 if TYPE_CHECKING:
     from edgeconv.load import LoadRequest
-    from edgeconv.on_device import DeviceOrder
     from edgeconv.verification import VerifyRequest
+    from edgeconv.verification.on_device import DeviceOrder
     from edgeconv.verify import Policy
 
 __all__ = ["EPILOG", "HELP", "configure", "run"]
@@ -198,7 +198,7 @@ def _request(args: argparse.Namespace) -> VerifyRequest:
 
 
 def _order(args: argparse.Namespace) -> DeviceOrder | None:
-    from edgeconv.on_device import DeviceOrder
+    from edgeconv.verification.on_device import DeviceOrder
 
     if args.on is None:
         for name in ("python", "engine", "samples"):
@@ -209,8 +209,8 @@ def _order(args: argparse.Namespace) -> DeviceOrder | None:
 
 
 def _against(args: argparse.Namespace) -> LoadRequest | Path | None:
-    from edgeconv.candidate import is_bundle
     from edgeconv.load import LoadRequest
+    from edgeconv.verification.candidate import is_bundle
 
     if args.compare is not None and args.against is not None:
         raise UsageError(

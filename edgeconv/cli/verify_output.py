@@ -84,8 +84,8 @@ def _page(result: Verification, request: VerifyRequest, name: str) -> str:
 
 def _documents(candidate: Path) -> tuple[dict[str, Any], str]:
     """A bundle's manifest.json and recipe.toml, sealed; a bare file has neither."""
-    from edgeconv.candidate import is_bundle
     from edgeconv.runtime.checksums import SealedFolder
+    from edgeconv.verification.candidate import is_bundle
 
     if not is_bundle(candidate):
         return {}, ""

@@ -15,12 +15,11 @@ from threading import Lock, local
 from typing import Any
 from unittest.mock import patch
 
-from edgeconv import explain, verification
-from edgeconv.candidate import Candidate
 from edgeconv.progress import Silent
-from edgeconv.reference import Reference, ask_keras
 from edgeconv.types import ArtifactVerdict, FloatGraph, Format, Interval
-from edgeconv.verification import Verification, VerifyRequest, verify
+from edgeconv.verification import Verification, VerifyRequest, explain, job, verify
+from edgeconv.verification.candidate import Candidate
+from edgeconv.verification.reference import Reference, ask_keras
 from edgeconv.verify import Policy, Threshold
 from edgeconv.verify.skew import sentences, suspect
 from edgeconv.workshop import Workshop
@@ -106,8 +105,8 @@ class Bench:
         """Within, ``verify`` keeps what doesn't depend on the candidate."""
         with ExitStack() as stack:
             self._workshop = stack.enter_context(Workshop(self._folder))
-            stack.enter_context(patch.object(verification, "Workshop", self._borrowed))
-            stack.enter_context(patch.object(verification, "ask_keras", self._asked))
+            stack.enter_context(patch.object(job, "Workshop", self._borrowed))
+            stack.enter_context(patch.object(job, "ask_keras", self._asked))
             stack.enter_context(patch.object(explain.Explainer, "_lowered", self._lowered))
             stack.enter_context(patch.object(explain.verify, "suspect", self._suspected))
             yield self

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgeconv.candidate import read_candidate
 from edgeconv.progress import Silent
-from edgeconv.reference import answer
 from edgeconv.types import Precision
+from edgeconv.verification.candidate import read_candidate
+from edgeconv.verification.reference import answer
 from edgeconv.verify import Given, Policy, judge_answers
 from tests.faults import good
 from tests.faults.__main__ import catalogue

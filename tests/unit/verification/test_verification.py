@@ -13,10 +13,10 @@ import pytest
 
 from edgeconv.data import DataRequest
 from edgeconv.errors import RefusedInput, UsageError
-from edgeconv.explain import doubt
 from edgeconv.preprocess import prepare_array
 from edgeconv.types import Interval, SourceModel
 from edgeconv.verification import Verification, VerifyRequest, verify
+from edgeconv.verification.explain import doubt
 from edgeconv.verify import Policy, Threshold
 from tests import bundles
 

@@ -14,10 +14,10 @@ from edgeconv import report
 from edgeconv.cli import main
 from edgeconv.data import DataRequest
 from edgeconv.errors import RefusedInput
-from edgeconv.on_device import DeviceOrder
 from edgeconv.preprocess import prepare_array
 from edgeconv.report.device import device_sentences
 from edgeconv.verification import Verification, VerifyRequest, verify
+from edgeconv.verification.on_device import DeviceOrder
 from edgeconv.verify import Policy, Threshold
 from tests import bundles
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from edgeconv import verify
-from edgeconv.candidate import Candidate
 from edgeconv.errors import EdgeconvError
 from edgeconv.progress import Progress
-from edgeconv.reference import Reference
 from edgeconv.runtime.engines import Model
 from edgeconv.targets import TARGETS
 from edgeconv.types import Array, Artifact, ArtifactVerdict, FloatGraph, Format, Interval
+from edgeconv.verification.candidate import Candidate
+from edgeconv.verification.reference import Reference
 from edgeconv.verify.skew import ITEMS
 from edgeconv.workshop import Workshop
 

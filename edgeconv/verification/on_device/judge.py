@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from edgeconv import data, load
-from edgeconv.candidate import Candidate
 from edgeconv.data import DataRequest
-from edgeconv.on_device.answers import Answers
 from edgeconv.progress import Progress
-from edgeconv.reference import Reference
 from edgeconv.types import Array, ArtifactVerdict, Verdict
+from edgeconv.verification.candidate import Candidate
+from edgeconv.verification.on_device.answers import Answers
+from edgeconv.verification.reference import Reference
 from edgeconv.verify import Disagreement, Given, Policy, classifies_rows, judge_answers
 from edgeconv.verify.judge import merged
 

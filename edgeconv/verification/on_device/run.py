@@ -7,21 +7,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from edgeconv.candidate import Candidate
 from edgeconv.data import Items
 from edgeconv.device import remote
 from edgeconv.device.remote import Ask
 from edgeconv.device.transports import Transport, open_transport
 from edgeconv.errors import MissingDependency, RefusedInput
-from edgeconv.on_device.answers import Answers, compared
-from edgeconv.on_device.inputs import gathered, most_bytes, write_inputs
-from edgeconv.on_device.order import DeviceOrder
 from edgeconv.package.infer import build_infer_script
 from edgeconv.progress import Progress
 from edgeconv.runtime.checksums import SealedFolder
 from edgeconv.runtime.engines import Model, installed_engines
 from edgeconv.runtime.session import open_artifact, read_manifest
 from edgeconv.types import Array, Artifact
+from edgeconv.verification.candidate import Candidate
+from edgeconv.verification.on_device.answers import Answers, compared
+from edgeconv.verification.on_device.inputs import gathered, most_bytes, write_inputs
+from edgeconv.verification.on_device.order import DeviceOrder
 
 __all__ = ["DeviceRun"]
 

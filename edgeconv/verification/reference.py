@@ -10,13 +10,13 @@ from typing import Any
 import tomli_w
 
 from edgeconv import data, load
-from edgeconv.candidate import Candidate, read_candidate
 from edgeconv.data import DataRequest, Items
 from edgeconv.errors import UsageError
 from edgeconv.load import LoadRequest
 from edgeconv.progress import Progress, Silent
 from edgeconv.rows import Rows
 from edgeconv.types import Array, Dataset, Format, SourceModel
+from edgeconv.verification.candidate import Candidate, read_candidate
 from edgeconv.workshop import Workshop
 
 __all__ = ["Reference", "answer", "ask_bundle", "ask_keras", "from_provenance", "warm_up"]

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgeconv.candidate import is_bundle, read_candidate
 from edgeconv.errors import RefusedInput, UsageError
+from edgeconv.verification.candidate import is_bundle, read_candidate
 from tests import bundles
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from edgeconv.candidate import Candidate, read_candidate
 from edgeconv.progress import Silent
-from edgeconv.reference import _warn_of_another, from_provenance
+from edgeconv.verification.candidate import Candidate, read_candidate
+from edgeconv.verification.reference import _warn_of_another, from_provenance
 from tests import bundles
 
 

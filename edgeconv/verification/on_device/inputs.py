@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from edgeconv.candidate import Candidate
 from edgeconv.data import Items
 from edgeconv.errors import Unsupported, UsageError
 from edgeconv.runtime.inputs import MAX_ARRAY_BYTES
 from edgeconv.types import Array
+from edgeconv.verification.candidate import Candidate
 
 __all__ = ["gathered", "most_bytes", "write_inputs"]
 

@@ -8,81 +8,38 @@ reference ──► load ──► ask ─┘
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from edgeconv import data, load, on_device
+from edgeconv import data, load
 from edgeconv import verify as room
-from edgeconv.candidate import Candidate, read_candidate
-from edgeconv.data import DataRequest, Items
+from edgeconv.data import Items
 from edgeconv.errors import EdgeconvError
-from edgeconv.explain import Explainer, doubt, looks_lost
 from edgeconv.load import LoadRequest
-from edgeconv.on_device import DeviceOrder, DeviceRun, Judge
 from edgeconv.pictures import printable
 from edgeconv.progress import Progress, Silent
-from edgeconv.reference import Reference, answer, ask_bundle, ask_keras, from_provenance
 from edgeconv.rows import Rows
 from edgeconv.types import Format, Verdict
-from edgeconv.verify import Disagreement, Given, Policy
+from edgeconv.verification import on_device
+from edgeconv.verification.candidate import Candidate, read_candidate
+from edgeconv.verification.explain import Explainer, doubt, looks_lost
+from edgeconv.verification.on_device import DeviceOrder, DeviceRun, Judge
+from edgeconv.verification.order import Blame, Verification, VerifyRequest
+from edgeconv.verification.reference import (
+    Reference,
+    answer,
+    ask_bundle,
+    ask_keras,
+    from_provenance,
+)
+from edgeconv.verify import Disagreement, Given
 from edgeconv.workshop import Workshop
 
-__all__ = ["Blame", "Verification", "VerifyRequest", "verify"]
-
-Blame = Literal["auto", "always", "never"]
-
-
-@dataclass(frozen=True)
-class VerifyRequest:
-    """What to verify against what.
-
-    Attributes:
-        candidate: A bundle, a .tflite or an .onnx file.
-        against: The original: a Keras model, or another bundle's folder; None for
-            the zoo model that the bundle says it was made from.
-        data: The items; its parity set is judged on.
-        policy: What parity has to hold.
-        blame: When to look for the layer: only where an artifact's parity is lost
-            (by the estimate, where undecided), always or never.
-        on: A device that runs a sample too; without ``against`` it is held against
-            this machine alone.
-    """
-
-    candidate: Path
-    against: LoadRequest | Path | None = None
-    data: DataRequest = field(default_factory=DataRequest)
-    policy: Policy = field(default_factory=Policy)
-    blame: Blame = "auto"
-    on: DeviceOrder | None = None
-
-
-@dataclass(frozen=True)
-class Verification:
-    """What came of it.
-
-    Attributes:
-        verdict: Parity of each artifact.
-        disagreements: Items to which an artifact and the reference answer differently.
-        labels: The reference's class names by index.
-        reference: What the candidate was compared with, in words.
-        data: Name of the items.
-        notes: What a reader of the verdict should know.
-        items: What both were asked, for whoever shows some of it.
-        device: What the device was and took; see ``on_device.Answers.facts``.
-    """
-
-    verdict: Verdict
-    disagreements: tuple[Disagreement, ...]
-    labels: tuple[str, ...]
-    reference: str
-    data: str
-    items: Items
-    notes: tuple[str, ...] = ()
-    device: Mapping[str, Any] | None = None
+__all__ = ["verify"]
 
 
 def verify(request: VerifyRequest, progress: Progress | None = None) -> Verification:
@@ -190,7 +147,7 @@ def _workshop(
     if request.against is not None:
         load.check(request.against)
     workshop = stack.enter_context(Workshop(folder))
-    beside.submit(workshop.call, "edgeconv.reference:warm_up")
+    beside.submit(workshop.call, "edgeconv.verification.reference:warm_up")
     return workshop
 
 

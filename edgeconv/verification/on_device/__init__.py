@@ -4,9 +4,9 @@ items ──► inputs ──┬──► device: infer.py ──► raw outputs
                    └──► host: the same file ──► raw outputs ┴──► a row of the verdict
 """
 
-from edgeconv.on_device.answers import Answers
-from edgeconv.on_device.judge import Judge, host_as_reference
-from edgeconv.on_device.order import DeviceOrder, check_order
-from edgeconv.on_device.run import DeviceRun
+from edgeconv.verification.on_device.answers import Answers
+from edgeconv.verification.on_device.judge import Judge, host_as_reference
+from edgeconv.verification.on_device.order import DeviceOrder, check_order
+from edgeconv.verification.on_device.run import DeviceRun
 
 __all__ = ["Answers", "DeviceOrder", "DeviceRun", "Judge", "check_order", "host_as_reference"]
