@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 
 from edgeconv.errors import EdgeconvError, RefusedInput, Unsupported
-from edgeconv.load import dtypes, footprint, mend, shapes
+from edgeconv.load import dtypes, footprint, layout, mend, shapes
 from edgeconv.load import graph as graphs
 from edgeconv.load.build import build
 from edgeconv.load.hdf5 import check_hdf5, check_keras_weights
@@ -200,6 +200,8 @@ def _finish(
         progress.note("computes in float32 here, where the file says another precision")
         live = graphs.imported(graph_def, inputs, outputs)
     state["function"] = live
+    layout.bias_by_channel(graph_def, live.graph)
+    ends = graphs.apart(graph_def, outputs)
     names = {t.op.name: s.name for t, s in zip(inputs, specs, strict=True)}
     floats = {names[name] for name in dtypes.floats_in(graph_def, names)}
     scopes = scopes or graphs.guess_scopes(graph_def)
@@ -217,8 +219,8 @@ def _finish(
             for spec, tensor in zip(specs, live.inputs, strict=False)
         ],
         "outputs": [
-            {"name": renamed[t.op.name], "shape": s.shape.as_list(), "dtype": s.dtype.name}
-            for t, s in zip(outputs, live.outputs, strict=True)
+            {"name": renamed[end], "shape": t.shape.as_list(), "dtype": t.dtype.name}
+            for end, t in zip(ends, live.outputs, strict=True)
         ],
         "activation": activation,
         "layers": layers,

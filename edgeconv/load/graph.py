@@ -16,6 +16,7 @@ from edgeconv.errors import RefusedInput
 from edgeconv.types import Activation
 
 __all__ = [
+    "apart",
     "freeze",
     "guess_scopes",
     "imported",
@@ -49,6 +50,33 @@ def split_head(output: Any) -> tuple[Any, Activation]:
     if head is None:
         return output, "linear"
     return tensor.op.inputs[0], head
+
+
+def apart(graph_def: Any, outputs: Sequence[Any]) -> list[str]:
+    """Give every output a node of its own, for formats name outputs after these.
+
+    Args:
+        graph_def: Frozen; gets an Identity where one operator has several outputs.
+        outputs: Tensors that bear the names of its outputs.
+
+    Returns:
+        The node of each output.
+    """
+    ends: list[str] = []
+    for index, tensor in enumerate(outputs):
+        name = tensor.op.name
+        if tensor.value_index > 0 or name in ends:
+            node = graph_def.node.add(name=f"{name}/output_{index}", op="Identity")
+            node.input.append(f"{name}:{tensor.value_index}")
+            node.attr["T"].type = _float32(tensor.dtype.as_datatype_enum)
+            name = node.name
+        ends.append(name)
+    return ends
+
+
+def _float32(dtype: int) -> int:
+    """What a type has become in a graph that computes in float32 alone."""
+    return 1 if dtype in (2, 14, 19) else dtype
 
 
 def name_scopes(model: Any, trace: Callable[[], Any]) -> tuple[Any, dict[str, str]]:
