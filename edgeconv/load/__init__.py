@@ -2,5 +2,6 @@
 
 from edgeconv.load.reference import answers
 from edgeconv.load.source import LoadRequest, check, load, settle_task
+from edgeconv.load.variant import wishes
 
-__all__ = ["LoadRequest", "answers", "check", "load", "settle_task"]
+__all__ = ["LoadRequest", "answers", "check", "load", "settle_task", "wishes"]

@@ -12,7 +12,7 @@ from typing import Any, Final
 from edgeconv.errors import UsageError
 from edgeconv.load.zoo import CLASSES, ZooModel, find
 
-__all__ = ["Variant", "published", "variant"]
+__all__ = ["Variant", "published", "variant", "wishes"]
 
 #: Widths whose ImageNet weights Keras publishes, with the file's name for each; at 224 pixels.
 #: Source: keras/src/applications/mobilenet.py, mobilenet_v2.py, mobilenet_v3.py (3.15).
@@ -36,6 +36,9 @@ _LEAST_OF_ALL: Final = 32
 #: Dense layers behind a Flatten: another picture size needs other weights.
 _FLATTENS: Final = ("vgg16", "vgg19")
 _ALEXNET_SIDE: Final = 6
+#: The limits of the command line.
+_MOST: Final = 1_000_000
+_WIDEST: Final = 8.0
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,24 @@ def published(wanted: Variant) -> ZooModel:
         weights_hash=pinned,
         parameters=most,
     )
+
+
+def wishes(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """What a manifest's provenance says of a variant, as arguments of a LoadRequest.
+
+    A manifest is a stranger's: what is no such value is left out.
+    """
+    found: dict[str, Any] = {}
+    for key, argument in (("size", "input_size"), ("classes", "classes")):
+        value = provenance.get(key)
+        if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _MOST:
+            found[argument] = value
+    alpha = provenance.get("alpha")
+    if isinstance(alpha, float) and 0 < alpha <= _WIDEST:
+        found["alpha"] = alpha
+    if provenance.get("top") is False:
+        found["top"] = False
+    return found
 
 
 def _refuse_head(classes: bool, labels: bool) -> None:

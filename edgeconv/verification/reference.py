@@ -12,7 +12,7 @@ import tomli_w
 from edgeconv import data, load
 from edgeconv.data import DataRequest, Items
 from edgeconv.errors import UsageError
-from edgeconv.load import LoadRequest
+from edgeconv.load import LoadRequest, wishes
 from edgeconv.progress import Progress, Silent
 from edgeconv.rows import Rows
 from edgeconv.types import Array, Dataset, Format, SourceModel
@@ -64,6 +64,7 @@ def from_provenance(candidate: Candidate) -> LoadRequest:
             weights="none" if random else None,
             input_size=_side(candidate),
             seed=seed if isinstance(seed, int) else 0,
+            **wishes(made_from),
         )
     known = f" (it was {made_from['file']})" if "file" in made_from else ""
     raise UsageError(

@@ -39,3 +39,21 @@ def _mixed(keras: Any, layers: Any) -> Any:
 
 
 _MODELS = {"sequential": _sequential, "mixed": _mixed}
+
+
+def headless(state: dict[str, Any], progress: Progress, *, folder: str, suffix: str) -> float:
+    """How far a model without its top is from the same layer of the whole, whose file it read."""
+    import keras
+    import numpy as np
+
+    from edgeconv.load.build import build
+
+    wishes = {"size": 63, "classes": 5, "alpha": 1.0}
+    whole = build("SqueezeNet11", top=True, weights=None, seed=3, **wishes)
+    path = str(Path(folder) / f"whole{suffix}")
+    (whole.save_weights if suffix == ".weights.h5" else whole.save)(path)
+    x = np.random.default_rng(0).normal(size=(2, 63, 63, 3)).astype(np.float32)
+    features = keras.Model(whole.input, whole.get_layer("fire7").output)(x)
+    expected = np.asarray(features).mean(axis=(1, 2))
+    made = build("SqueezeNet11", top=False, weights=path, seed=4, **wishes)
+    return float(np.abs(np.asarray(made(x)) - expected).max() / np.abs(expected).max())

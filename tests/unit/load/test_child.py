@@ -87,3 +87,12 @@ def test_a_custom_module_that_is_not_there_is_the_users_to_mend(
 
     with pytest.raises(UsageError, match="--custom no_such_module can't be imported"):
         opened(workshop, path, Notes(), trust=True, custom="no_such_module")
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5", ".weights.h5"])
+def test_embeddings_take_the_weights_of_the_whole_model(
+    workshop: Workshop, tmp_path: Path, suffix: str
+) -> None:
+    call = f"{model_calls.__name__}:headless"
+
+    assert workshop.call(call, folder=str(tmp_path), suffix=suffix) < 1e-5
