@@ -32,7 +32,13 @@ def sound(workshop: Workshop, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def opened(workshop: Workshop, folder: Path) -> None:
     out = str(folder.parent / "graph.pb")
-    workshop.call("edgeconv.load.child:open_saved_model", path=str(folder), out=out, keep_head=True)
+    workshop.call(
+        "edgeconv.load.child:open_saved_model",
+        path=str(folder),
+        out=out,
+        input_size=None,
+        keep_head=True,
+    )
 
 
 @pytest.mark.parametrize(
