@@ -19,8 +19,8 @@ from edgeconv.errors import UsageError
 
 __all__ = ["first_line", "import_custom", "legacy_objects", "rename_layers", "unroll"]
 
-#: Longer loops stay loops: written out, a step of an LSTM is about 15 operators.
-MAX_STEPS: Final = 256
+#: Longer loops stay loops: written out, a step of an LSTM is 28 operators.
+MAX_STEPS: Final = 128
 #: Source: tensorflow/python/framework/ops.py, _VALID_SCOPE_NAME_REGEX, without "/".
 _SCOPE_NAME: Final = re.compile(r"[A-Za-z0-9_.\\>-]*")
 _COLOURS: Final = re.compile(r"\x1b\[[0-9;]*m")
