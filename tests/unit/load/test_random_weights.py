@@ -22,7 +22,8 @@ def test_a_random_zoo_model_tells_pictures_apart(tmp_path: Path):
     with Workshop(tmp_path) as workshop:
         workshop.call(
             "edgeconv.load.child:open_zoo", constructor="MobileNetV2", size=64, classes=10,
-            alpha=1.0, top=True, weights=None, seed=0, out=str(tmp_path / "graph.pb"), keep_head=False,
+            alpha=1.0, top=True, weights=None, seed=0,
+            out=str(tmp_path / "graph.pb"), keep_head=False,
         )  # fmt: skip
         workshop.call(
             "edgeconv.load.child:predict",
