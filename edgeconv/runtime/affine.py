@@ -12,9 +12,29 @@ from __future__ import annotations
 
 import numpy as np
 
+from edgeconv.errors import RefusedInput
 from edgeconv.types import Array, TensorSpec
 
-__all__ = ["dequantize", "quantize"]
+__all__ = ["dequantize", "finite_float32", "quantize"]
+
+
+def finite_float32(x: Array, name: str) -> Array:
+    """``x`` as contiguous float32.
+
+    Args:
+        x: Numbers of any kind and shape.
+        name: What messages call it.
+
+    Raises:
+        RefusedInput: A value is NaN, infinite, or too large for float32.
+    """
+    with np.errstate(over="ignore"):  # 1e300 becomes infinite, and is refused as such
+        ready = np.ascontiguousarray(x, np.float32)
+    if x.dtype.kind == "f" and not np.isfinite(ready).all():
+        raise RefusedInput(
+            f"{name} holds NaN or infinite values in float32.", "Mend whatever made the array."
+        )
+    return ready
 
 
 def quantize(x: Array, spec: TensorSpec) -> Array:

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple, Optional, Union
 
 import numpy as np
 
-from edgeconv.errors import MissingDependency, RefusedInput, Unsupported, UsageError
-from edgeconv.runtime.affine import dequantize, quantize
+from edgeconv.errors import MissingDependency, Unsupported, UsageError
+from edgeconv.runtime.affine import dequantize, finite_float32, quantize
 from edgeconv.runtime.matching import first_line
 from edgeconv.runtime.onnx_file import BoundCall, OnnxFile
 from edgeconv.runtime.providers import DEVICES, Place
@@ -171,9 +171,7 @@ def _checked(x: Array, spec: TensorSpec) -> Array:
         )
     if x.dtype.kind not in "fiu":
         raise UsageError(f"The input {spec.name!r} takes numbers, not {x.dtype}.")
-    if x.dtype.kind == "f" and not np.isfinite(x).all():
-        raise RefusedInput(f"The input {spec.name!r} holds NaN or infinite values.")
-    return x.astype(np.float32, copy=False)
+    return finite_float32(x, f"The input {spec.name!r}")
 
 
 def open_model(

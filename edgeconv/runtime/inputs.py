@@ -11,6 +11,7 @@ import numpy as np
 from edgeconv.errors import HostFailure, RefusedInput, UsageError
 from edgeconv.pictures import decode
 from edgeconv.preprocess import Preprocess, prepare_array, prepare_image
+from edgeconv.runtime.affine import finite_float32
 from edgeconv.runtime.arrays import read_npy, read_npz
 from edgeconv.types import Array, TensorSpec
 
@@ -115,9 +116,7 @@ def _whole(x: Array, spec: TensorSpec, key: str) -> Array:
         raise UsageError(f"{key} is {list(x.shape)}; the model takes [{axes}].", "Reshape it.")
     if x.dtype.kind != "f" and np.dtype(spec.dtype).kind == "f":
         raise UsageError(f"{key} holds {x.dtype}.", "Pass preprocessed float32 values.")
-    if x.dtype.kind == "f" and not np.isfinite(x).all():
-        raise RefusedInput(f"{key} holds NaN or infinite values.", "Mend whatever made it.")
-    return np.ascontiguousarray(x, np.float32)
+    return finite_float32(x, key)
 
 
 def _ready_rows(item: Item, specs: Sequence[TensorSpec]) -> Iterator[Ready]:
@@ -170,11 +169,7 @@ def _ready_picture(path: Path, preprocess: Preprocess) -> Array:
 
 def _ready_array(array: Array, preprocess: Preprocess, name: str) -> Array:
     if array.dtype.kind == "f":
-        if not np.isfinite(array).all():
-            raise RefusedInput(
-                f"{name} holds NaN or infinite values.", "Mend whatever made the array."
-            )
-        return np.ascontiguousarray(array, np.float32)[None]
+        return finite_float32(array, name)[None]
     if preprocess.kind == "array" or _is_picture(array, preprocess):
         return prepare_array(preprocess, array)
     raise UsageError(

@@ -97,6 +97,7 @@ def test_two_inputs_reach_their_names_in_the_order_of_the_specs() -> None:
         (np.zeros((0, 8, 8, 3)), UsageError, "not 0"),
         (np.full((1, 8, 8, 3), np.nan), RefusedInput, "NaN"),
         (np.full((1, 8, 8, 3), np.inf), RefusedInput, "NaN or infinite"),
+        (np.full((1, 8, 8, 3), -1e300), RefusedInput, "infinite values in float32"),
         (np.full((1, 8, 8, 3), "a"), UsageError, "takes numbers"),
     ],
 )

@@ -63,6 +63,7 @@ def test_arrays_need_no_files(bundle: Path) -> None:
         (np.zeros((3,), np.float32), UsageError),
         (np.zeros((8, 8, 3), np.int32), UsageError),
         (np.full((8, 8, 3), np.nan, np.float32), RefusedInput),
+        (np.full((8, 8, 3), 1e300), RefusedInput),
         (np.zeros((2, 2, 8, 8, 3), np.uint8), UsageError),
         (np.zeros((0, 8, 8, 3), np.float32), UsageError),
     ],
