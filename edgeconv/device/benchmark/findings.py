@@ -19,6 +19,7 @@ _CONVERSIONS = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear")
 _NAMED = 3
 #: Below this percentage of the time, conversions are not what slows a model down.
 _MUCH = 10.0
+_LONGEST_MS = 1e12
 
 
 def findings(
@@ -69,13 +70,18 @@ def _at_export(measured: Sequence[Measured]) -> list[str]:
             if not isinstance(row, dict) or row.get("file") != file:
                 continue
             mine, its = row.get("latency_ms_median"), row.get("float_latency_ms_median")
-            if isinstance(mine, int | float) and isinstance(its, int | float):
+            if _is_time(mine) and _is_time(its):
                 slower = " It was slower than float." if mine > its else ""
                 said.append(
                     f"{file} took {mine:.3g} ms and its float form {its:.3g} ms when it was "
                     f"exported.{slower} To measure both now: --compare FLOAT_BUNDLE."
                 )
     return said
+
+
+def _is_time(value: object) -> bool:
+    """A bundle's own word may be NaN, or an integer beyond any float."""
+    return isinstance(value, int | float) and 0 < value < _LONGEST_MS
 
 
 def _alike(one: Measured, other: Measured) -> bool:

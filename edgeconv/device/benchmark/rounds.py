@@ -25,6 +25,8 @@ __all__ = ["Measured", "Run", "measure_rounds"]
 #: Timed calls of one measurement should take about this long, within the two counts.
 _BUDGET_MS = 1000.0
 _FEWEST_CALLS, _MOST_CALLS = 10, 200
+#: No time, count or size of a device lies beyond: their ratios stay finite, and above 0.
+_SMALLEST, _LARGEST = 1e-6, 1e12
 
 
 @dataclass(frozen=True)
@@ -161,7 +163,8 @@ def _text(value: Any) -> str | None:
 
 def _number(table: dict[str, Any], key: str) -> float:
     value = table.get(key)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e12:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not _SMALLEST <= value < _LARGEST:
         raise _nonsense(key)
     return float(value)
 

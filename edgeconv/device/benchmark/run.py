@@ -96,11 +96,16 @@ def _row(one: Measured, request: BenchRequest) -> dict[str, Any]:
         "latency_ms_median": round(median, 4),
         "latency_ms_p95": round(one.p95_ms, 4),
         "latency_ms_rounds": [run.median_ms for run in one.runs],
-        "items_per_s": round(one.case.batch * 1e3 / median, 2),
+        "items_per_s": _significant(one.case.batch * 1e3 / median),
         "load_ms": _median_of(one.runs, "load_ms"),
         "first_call_ms": _median_of(one.runs, "first_call_ms"),
         "peak_memory_kib": _median_of(one.runs, "peak_memory_kib"),
     }
+
+
+def _significant(value: float) -> float:
+    """Six digits: rounded to decimals, the rate of a very slow device would be 0."""
+    return float(f"{value:.6g}")
 
 
 def _median_of(runs: Sequence[Run], name: str) -> float | None:

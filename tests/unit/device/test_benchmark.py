@@ -1,5 +1,6 @@
 """The benchmark: cases, rounds, what it makes of a device's answers, sentences and the plot."""
 
+import contextlib
 import json
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
@@ -126,6 +127,7 @@ def test_a_repeat_that_was_asked_for_is_kept(subject: Subject) -> None:
         {"latency_ms": None},
         {"latency_ms": {"median": -1, "p95": 1, "calls": 1}},
         {"latency_ms": {"median": True, "p95": 1, "calls": 1}},
+        {"latency_ms": {"median": 5e-324, "p95": 1, "calls": 1}},
         {"latency_ms": {"median": float("nan"), "p95": 1, "calls": 1}},
         {"load_ms": "soon"},
         {"peak_memory_kib": 1e300},
@@ -244,7 +246,8 @@ def test_an_old_processor_is_named(subject: Subject, tmp_path: Path) -> None:
 
 def test_the_days_of_the_export_are_told_where_there_is_no_float_bundle(subject: Subject) -> None:
     row = {"file": "model.onnx", "latency_ms_median": 8.0, "float_latency_ms_median": 4.0}
-    old = Subject(subject.path, "old", subject.manifest, {"artifacts": [row, 3, {}]})
+    lies = {**row, "latency_ms_median": 10**400}
+    old = Subject(subject.path, "old", subject.manifest, {"artifacts": [row, 3, {}, lies]})
     (said,) = findings([measured(old, 7.0, precision="int8")], {}, False)
     assert "took 8 ms and its float form 4 ms when it was exported." in said
     assert "It was slower than float." in said and "--compare" in said
@@ -279,6 +282,19 @@ def test_the_real_thing_here_and_through_a_transport(bundle: Path) -> None:
     assert (there["target"], row["file"], row["calls"]) == ("local", "model.tflite", 2)
     assert row["peak_memory_kib"] > 10_000 and row["load_ms"] > 0
     assert json.loads(json.dumps([here, there])) == [here, there]
+
+
+def test_the_slowest_device_that_is_believed_still_has_a_rate_and_a_plot(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = Recorder(latency_ms={"median": 9e11, "p95": 9.5e11, "calls": 1})
+    monkeypatch.setattr(
+        "edgeconv.device.benchmark.run.enter", lambda *_: contextlib.nullcontext(slow)
+    )
+    request = BenchRequest((bundle,), engines=("onnxruntime",), rounds=1, batch=(1, 2))
+    found = benchmark(request, Silent())
+    assert [row["items_per_s"] for row in found["rows"]] == [1.11111e-09, 2.22222e-09]
+    assert "<svg" in plot(found)
 
 
 def test_the_plot_is_a_safe_document_with_every_case(bundle: Path) -> None:
