@@ -10,7 +10,7 @@ from edgeconv.package.folder import write_folder
 from edgeconv.package.micro import c_array_files
 from edgeconv.package.triton import triton_files
 from edgeconv.runtime.checksums import SealedFolder
-from edgeconv.runtime.manifest import ArtifactEntry, Manifest
+from edgeconv.runtime.manifest import MANIFEST_FILE, ArtifactEntry, Manifest
 from edgeconv.runtime.session import read_manifest
 from edgeconv.types import Format
 
@@ -44,6 +44,8 @@ def deploy(bundle: Path, layout: Layout, output: Path | None, *, force: bool) ->
     manifest = read_manifest(folder)
     artifact = _artifact(manifest, layout)
     content = folder.read(artifact.file)
+    if folder.sums[artifact.file] != artifact.sha256:
+        raise RefusedInput(f"{artifact.file} is not the file that {MANIFEST_FILE} describes.")
     try:
         files = _files(folder, manifest, artifact, content, layout)
     except EdgeconvError:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from edgeconv.errors import Unsupported
 from edgeconv.package.micro.arena import Arena, plan_arena
 from edgeconv.package.micro.operators import resolver_methods
 from edgeconv.runtime.manifest import ArtifactEntry, Manifest
@@ -19,6 +20,10 @@ from edgeconv.types import TensorSpec
 __all__ = ["c_array_files"]
 
 _BYTES_A_LINE = 16
+#: It has no hybrid kernels, and none for float16. Source: tensorflow/lite/micro/kernels.
+_PRECISIONS = ("int8", "int16x8", "fp32")
+#: It becomes a file name, too.
+_LONGEST_STEM = 100
 
 
 def c_array_files(manifest: Manifest, artifact: ArtifactEntry, content: bytes) -> dict[str, bytes]:
@@ -35,18 +40,25 @@ def c_array_files(manifest: Manifest, artifact: ArtifactEntry, content: bytes) -
     Raises:
         Unsupported: TensorFlow Lite Micro can't run it.
     """
+    if artifact.precision not in _PRECISIONS:
+        raise Unsupported(
+            f"TensorFlow Lite Micro runs no {artifact.precision} models.",
+            "Export the model in int8: edgeconv export MODEL --device cortex-m",
+        )
     stem = _identifier(manifest.name)
-    header = _header(stem, manifest, artifact, plan_arena(content))
+    header = _header(stem, manifest, artifact, content, plan_arena(content))
     return {f"{stem}.h": header.encode(), f"{stem}.cc": _body(stem, content).encode()}
 
 
 def _identifier(name: str) -> str:
     """``name`` as a C identifier in lower case."""
-    text = re.sub(r"[^0-9a-z]+", "_", name.lower()).strip("_") or "model"
+    text = re.sub(r"[^0-9a-z]+", "_", name.lower())[:_LONGEST_STEM].strip("_") or "model"
     return f"model_{text}" if text[0].isdigit() else text
 
 
-def _header(stem: str, manifest: Manifest, artifact: ArtifactEntry, arena: Arena) -> str:
+def _header(
+    stem: str, manifest: Manifest, artifact: ArtifactEntry, content: bytes, arena: Arena
+) -> str:
     methods = resolver_methods(artifact.operators)
     guard = f"{stem.upper()}_H_"
     calls = "".join(f" \\\n  resolver.{method}();" for method in methods)
@@ -66,7 +78,7 @@ def _header(stem: str, manifest: Manifest, artifact: ArtifactEntry, arena: Arena
         "#include <stdint.h>",
         "",
         f"extern const unsigned char {stem}_model[];",
-        f"const size_t {stem}_model_len = {artifact.size_bytes};",
+        f"const size_t {stem}_model_len = {len(content)};",
         "",
         plan,
         f"const size_t {stem}_arena_bytes = {arena.bytes};",

@@ -36,6 +36,18 @@ def renamed(bundle: Path, folder: Path, name: str) -> Path:
     return copy
 
 
+def with_tflite(bundle: Path, folder: Path, **changes: object) -> Path:
+    """A copy of the bundle, signed again, that says something else of its model.tflite."""
+    copy = Path(shutil.copytree(bundle, folder / "changed"))
+    manifest = json.loads((copy / "manifest.json").read_text())
+    for entry in manifest["artifacts"]:
+        if entry["format"] == "tflite":
+            entry.update(changes)
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    bundles.sign(copy)
+    return copy
+
+
 @pytest.fixture(scope="module")
 def triton_schema() -> ModuleType:
     """Triton's model_config.proto, without the client around it (which wants gRPC)."""
@@ -177,6 +189,30 @@ def test_a_damaged_model_is_refused(bundle: Path, tmp_path: Path) -> None:
     with pytest.raises(RefusedInput, match="damaged"):
         deploy(copy, "c-array", tmp_path / "out", force=False)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("precision", ["fp16", "dynamic"])
+def test_a_precision_that_microcontrollers_lack_is_refused(
+    bundle: Path, tmp_path: Path, precision: str
+) -> None:
+    copy = with_tflite(bundle, tmp_path, precision=precision)
+    with pytest.raises(Unsupported, match=f"runs no {precision} models"):
+        deploy(copy, "c-array", tmp_path / "out", force=False)
+
+
+def test_a_manifest_that_describes_another_file_is_refused(bundle: Path, tmp_path: Path) -> None:
+    copy = with_tflite(bundle, tmp_path, sha256="0" * 64)
+    with pytest.raises(RefusedInput, match=r"model\.tflite is not the file"):
+        deploy(copy, "c-array", tmp_path / "out", force=False)
+
+
+def test_the_length_is_the_files_and_a_long_name_is_cut(bundle: Path, tmp_path: Path) -> None:
+    copy = with_tflite(renamed(bundle, tmp_path, "n" * 900), tmp_path, bytes=1)
+    out = deploy(copy, "c-array", tmp_path / "out", force=False)
+    (header,) = out.glob("*.h")
+    assert header.stem == "n" * 100
+    size = (bundle / "model.tflite").stat().st_size
+    assert f"_model_len = {size};" in header.read_text()
 
 
 def test_the_command_lists_what_it_wrote(
