@@ -152,12 +152,13 @@ def find_device(name: str) -> Device:
     from edgeconv.device.profile_text import parse_profile
 
     path = _path(name)
+    text = _read(path)
     if not _NAME.fullmatch(path.stem):
         raise UsageError(
             f"{path.name!r} can't be the name of a device.",
             "Rename the file to letters, digits, '.', '-' and '_', such as myboard.toml.",
         )
-    return parse_profile(_read(path), path.stem, path.name)
+    return parse_profile(text, path.stem, path.name)
 
 
 def profile_text(name: str) -> str:

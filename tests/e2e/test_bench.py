@@ -62,6 +62,7 @@ def test_the_table_is_for_people_and_says_what_has_no_profile(run: Run, tiny: Pa
     ("arguments", "cause", "code"),
     [
         (["--batch", "1,no"], "Argument --batch: 'no' is no whole number from 1 to 4096.", 2),
+        (["--repeat", "9" * 5000], f"'{'9' * 20}' is no whole number from 1 to 1000000.", 2),
         (["--engine", "tensorflow"], "is none of litert, tflite-runtime, onnxruntime.", 2),
         (["--on", "telnet:here"], "is no device", 2),
         (["--output", "bench.png"], "bench.png is neither .json nor .svg.", 2),

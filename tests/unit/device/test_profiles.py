@@ -166,6 +166,8 @@ def test_a_file_that_is_too_large_no_text_or_no_file_is_refused(tmp_path):
     ]:  # fmt: skip
         with pytest.raises(kind, match=name):
             find_device(str(tmp_path / f"{name}.toml"))
+    with pytest.raises(UsageError, match="is no file"):
+        find_device("./")
 
 
 def test_a_file_name_that_is_no_name_is_refused(tmp_path):
