@@ -19,18 +19,29 @@ from edgeconv.verification.reference import Reference
 from edgeconv.verify.skew import ITEMS
 from edgeconv.workshop import Workshop
 
-__all__ = ["Explainer", "doubt", "looks_lost"]
+__all__ = ["Explainer", "doubt", "has_odd_scores", "looks_lost"]
 
 _BLAMED_ITEMS = 8
 #: Points of top-1 that no conversion gains: chance moves a quantized model by one or two.
 _MOST_GAINED = 5.0
 #: Percent of equal answers below which two models have little in common.
 _LEAST_AGREEMENT = 50.0
+#: Below it the error has a quarter of the scores' power; sound int8 files keep 20 dB.
+_LEAST_SQNR_DB = 6.0
 
 
 def looks_lost(artifact: ArtifactVerdict) -> bool:
     """Whether it fails, or would if the estimate were the truth."""
     return artifact.status == "fail" or not verify.acceptable(artifact, "estimate")
+
+
+def has_odd_scores(artifact: ArtifactVerdict) -> bool:
+    """Whether the answers may be right but the numbers behind them are not.
+
+    A second softmax or a forgotten dequantization moves no answer.
+    """
+    sqnr = artifact.metrics.get("sqnr_db")
+    return isinstance(sqnr, float) and sqnr < _LEAST_SQNR_DB
 
 
 def doubt(artifact: ArtifactVerdict, converted: bool) -> str:

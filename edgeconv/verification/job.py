@@ -26,7 +26,7 @@ from edgeconv.rows import Rows
 from edgeconv.types import Format, Verdict
 from edgeconv.verification import on_device
 from edgeconv.verification.candidate import Candidate, read_candidate
-from edgeconv.verification.explain import Explainer, doubt, looks_lost
+from edgeconv.verification.explain import Explainer, doubt, has_odd_scores, looks_lost
 from edgeconv.verification.on_device import DeviceOrder, DeviceRun, Judge
 from edgeconv.verification.order import Blame, Verification, VerifyRequest
 from edgeconv.verification.reference import (
@@ -240,7 +240,7 @@ def _explained(
     found = []
     for each, entry in zip(verdict.artifacts, given, strict=True):
         lost = looks_lost(each)
-        if each.status != "pass":
+        if each.status != "pass" or has_odd_scores(each):
             explainer.watch.stage(f"look for the cause in {each.file}")
             each = explainer.suspected(each, entry)
         if blame == "always" or (lost and blame == "auto"):

@@ -1,6 +1,5 @@
 """Bundles held against bundles: real engines, real files, no TensorFlow."""
 
-import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -38,13 +37,6 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(path)
 
 
-def reseal(folder: Path) -> None:
-    """Sign a changed bundle again, as whoever built the fault in would."""
-    names = sorted(path.name for path in folder.iterdir() if path.name != "SHA256SUMS")
-    lines = [f"{hashlib.sha256((folder / n).read_bytes()).hexdigest()}  {n}\n" for n in names]
-    (folder / "SHA256SUMS").write_text("".join(lines))
-
-
 @pytest.fixture
 def faulty(good: Path, tmp_path: Path) -> Callable[..., Path]:
     """The good bundle with its manifest or its labels changed."""
@@ -57,7 +49,7 @@ def faulty(good: Path, tmp_path: Path) -> Callable[..., Path]:
         (folder / "manifest.json").write_text(json.dumps(manifest))
         if labels is not None:
             (folder / "labels.txt").write_text("".join(f"{label}\n" for label in labels))
-        reseal(folder)
+        bundles.sign(folder)
         return folder
 
     return make
@@ -119,6 +111,24 @@ def test_a_pass_beside_a_reference_of_other_answers_is_doubted(
     for artifact in found.verdict.artifacts:
         assert "the model that was meant" in artifact.suspicions[0]
         assert "points worse than the file" in doubt(artifact, converted=True)
+
+
+def test_a_second_softmax_is_named_though_it_moves_no_answer(
+    good: Path, data: str, tmp_path: Path
+) -> None:
+    import onnx
+
+    model = onnx.load_from_string((good / "model.onnx").read_bytes())
+    model.graph.node[-1].output[0] = "scores"
+    model.graph.node.append(onnx.helper.make_node("Softmax", ["scores"], ["logits"], axis=-1))
+    folder = Path(shutil.copytree(good, tmp_path / "twice"))
+    bundles.replace_file(folder, "model.onnx", model.SerializeToString())
+
+    plain, twice = held(folder, good, data).verdict.artifacts
+
+    assert (plain.status, plain.suspicions) == ("pass", ())
+    assert twice.metrics["agreement"] == 100.0
+    assert "softmax" in twice.suspicions[0]
 
 
 def test_a_release_that_is_a_little_better_is_not_doubted(good: Path, data: str) -> None:
