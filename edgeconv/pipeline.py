@@ -59,6 +59,12 @@ def export(request: ExportRequest, progress: Progress | None = None) -> Export:
                 graphs.append(steps.refuse_graph(job.result(), request, folder, watch))
                 steps.refuse_overflow(graphs[-1], parity, recipe, watch)
                 made.append(steps.quantize(graphs[-1], calibration, recipe, folder, watch))
+            # Before the original is waited for: it answers in its process meanwhile.
+            artifacts = [artifact for artifact, _ in made]
+            layers = [
+                steps.layers(artifact, graph, parity, watch)
+                for artifact, graph in zip(artifacts, graphs, strict=True)
+            ]
             watch.stage("ask the original")
             reference = asked.result()
         floats = [steps.write(graph, {}, _FLOAT, folder) for graph in graphs]
@@ -76,8 +82,7 @@ def export(request: ExportRequest, progress: Progress | None = None) -> Export:
             watch,
             on_disagreement=differing.append,
         )
-        artifacts = [artifact for artifact, _ in made]
-        verdict = steps.blamed(verdict, artifacts, graphs, parity, watch)
+        verdict = steps.with_layers(verdict, layers)
         watch.stage("measure latency")
         golden = next(iter(parity.batches(_GOLDEN_ITEMS))).x
         bench = device.bench(made, floats, [x[:1] for x in golden], steps.threads(request))

@@ -11,7 +11,7 @@ from typing import Any
 from edgeconv import data, device, load, package, prepare, report, verify
 from edgeconv.calibrate import clip, needs_histograms
 from edgeconv.data import Items
-from edgeconv.errors import Unsupported
+from edgeconv.errors import EdgeconvError, Unsupported
 from edgeconv.order import ExportRequest
 from edgeconv.progress import Progress, Silent
 from edgeconv.quantize import recipe_to_text
@@ -30,15 +30,16 @@ from edgeconv.types import (
 )
 
 __all__ = [
-    "blamed",
     "check",
     "described_device",
+    "layers",
     "page",
     "quantize",
     "refuse_graph",
     "refuse_overflow",
     "refuse_source",
     "threads",
+    "with_layers",
     "write",
 ]
 
@@ -155,22 +156,25 @@ def quantize(
     return write(prepare.apply(target, graph, clipped, recipe, folder), clipped, recipe, folder)
 
 
-def blamed(
-    verdict: Verdict,
-    artifacts: Sequence[Artifact],
-    graphs: Sequence[FloatGraph],
-    parity: Dataset,
-    watch: Progress,
-) -> Verdict:
-    """The verdict with each quantized artifact's layers in it, worst first."""
-    found = []
+def layers(
+    artifact: Artifact, graph: FloatGraph, parity: Dataset, watch: Progress
+) -> tuple[Mapping[str, Any], ...]:
+    """The layers of a quantized artifact, worst first; none where they can't be compared."""
+    if artifact.precision not in _QUANTIZED:
+        return ()
+    watch.stage(f"compare the layers of {TARGETS[artifact.format].title}")
     x = next(iter(parity.batches(_BLAMED_ITEMS))).x
-    for each, artifact, graph in zip(verdict.artifacts, artifacts, graphs, strict=True):
-        if artifact.precision in _QUANTIZED:
-            watch.stage(f"compare the layers of {each.file}")
-            each = verify.with_layers(each, artifact, graph, x, watch)
-        found.append(each)
-    return replace(verdict, artifacts=tuple(found))
+    try:
+        return verify.blame(artifact, graph, x)
+    except EdgeconvError as error:
+        watch.note(f"no layer could be blamed: {error.message}")
+        return ()
+
+
+def with_layers(verdict: Verdict, found: Sequence[tuple[Mapping[str, Any], ...]]) -> Verdict:
+    """The verdict with each artifact's layers in it."""
+    pairs = zip(verdict.artifacts, found, strict=True)
+    return replace(verdict, artifacts=tuple(replace(each, layers=own) for each, own in pairs))
 
 
 def page(

@@ -1,7 +1,7 @@
 """Verify: paired metrics, their intervals, and the gate."""
 
 from edgeconv.metric_names import METRICS, MetricInfo, describe_metric
-from edgeconv.verify.blame import blame, with_layers
+from edgeconv.verify.blame import blame
 from edgeconv.verify.checks import check, checkable
 from edgeconv.verify.conversion import check_conversion
 from edgeconv.verify.encode import (
@@ -54,5 +54,4 @@ __all__ = [
     "verdict_from_text",
     "verdict_to_json",
     "verdict_to_text",
-    "with_layers",
 ]

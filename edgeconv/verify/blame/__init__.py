@@ -21,7 +21,6 @@ format, tensor by tensor, and returns one mapping a layer, the worst first:
                     counts and candidate_counts (48 bins; None where there are none)
 """
 
-from edgeconv.verify.blame.attach import with_layers
 from edgeconv.verify.blame.layers import blame
 
-__all__ = ["blame", "with_layers"]
+__all__ = ["blame"]
