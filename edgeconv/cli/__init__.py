@@ -119,7 +119,8 @@ def _dispatch(arguments: list[str], console: Console) -> int:
     module.configure(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     parser.add_argument("--debug", action="store_true", help="tracebacks and third-party logs")
-    args = parser.parse_args(arguments[1:])
+    # The other way, inputs that follow an option would be none: run BUNDLE --top 3 cat.jpg
+    args = parser.parse_intermixed_args(arguments[1:])
     code: int = module.run(args, console)
     return code
 

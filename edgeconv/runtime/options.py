@@ -6,8 +6,9 @@ import argparse
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Optional
 
-from edgeconv.errors import UsageError
+from edgeconv.errors import HostFailure, UsageError
 from edgeconv.runtime.engines import ENGINES
 from edgeconv.runtime.measure import Work
 from edgeconv.runtime.providers import DEVICES
@@ -107,6 +108,7 @@ def work_of(args: argparse.Namespace) -> Work:
 
     Raises:
         UsageError: Options that exclude each other.
+        HostFailure: The outputs have no folder to stand in.
     """
     bench = getattr(args, "bench", False)
     if args.inputs:
@@ -114,6 +116,7 @@ def work_of(args: argparse.Namespace) -> Work:
             f"{'--inputs-npz' if args.inputs_npz else '--bench'} takes no INPUT.",
             "Pass the arrays of an .npz file, or pictures, not both.",
         )
+    _check_outputs(args.inputs_npz, args.outputs_npz)
     warmup = getattr(args, "warmup", None)
     if warmup is None:
         warmup = 5 if bench else 0
@@ -127,6 +130,22 @@ def work_of(args: argparse.Namespace) -> Work:
         bind=getattr(args, "bind", False),
         profile=getattr(args, "profile", False),
     )
+
+
+def _check_outputs(inputs: Optional[Path], outputs: Optional[Path]) -> None:
+    """Before minutes are spent: what can't be written, or should not be."""
+    if outputs is None:
+        return
+    if outputs.is_dir():
+        raise HostFailure(f"{outputs} can't be written: it is a folder.", "Name a file.")
+    if not outputs.parent.is_dir():
+        raise HostFailure(
+            f"{outputs} can't be written: there is no folder {outputs.parent}.", "Make it first."
+        )
+    if inputs is not None and outputs.resolve() == inputs.resolve():
+        raise UsageError(
+            "--inputs-npz and --outputs-npz name the same file.", "Name another for the outputs."
+        )
 
 
 def wants_work(args: argparse.Namespace) -> bool:

@@ -83,7 +83,7 @@ def main(folder: Path, argv: Optional[Sequence[str]] = None) -> int:
 
 
 def _run_script(folder: Path, arguments: list[str]) -> int:
-    args = _parser().parse_args(arguments)
+    args = _parser().parse_intermixed_args(arguments)  # inputs before and after options
     if args.self_test:
         return _self_test(folder, args)
     if wants_work(args):

@@ -34,7 +34,12 @@ def infer(bundle: Path, *arguments: object, python: Path = Path(sys.executable))
 
 
 def test_it_answers_as_edgeconv_run_does(bundle: Path, picture: Path) -> None:
-    for arguments in ([picture], [picture, "--top", "2"], [picture, "--engine", "onnxruntime"]):
+    for arguments in (
+        [picture],
+        [picture, "--top", "2"],
+        ["--top", "2", picture],
+        [picture, "--engine", "onnxruntime", picture],
+    ):
         script, command = infer(bundle, *arguments), edgeconv("run", bundle, *arguments)
         assert (script.code, script.stderr) == (0, "")
         assert script.stdout == command.stdout
@@ -87,6 +92,8 @@ def test_self_test_passes_here_and_fails_on_another_model(bundle: Path, tmp_path
         (["{bundle}/golden.npz"], 2, "golden.npz holds 'input_0'"),
         (["x.npy", "--inputs-npz", "x.npz"], 2, "--inputs-npz takes no INPUT"),
         (["x.npy", "--bench"], 2, "--bench takes no INPUT"),
+        (["--inputs-npz", "x.npz", "--outputs-npz", "./x.npz"], 2, "name the same file"),
+        (["--inputs-npz", "x.npz", "--outputs-npz", "."], 6, "it is a folder"),
         (["--outputs-npz", "y.npz"], 2, "no --inputs-npz"),
         (["--inputs-npz", "absent.npz"], 2, "absent.npz does not exist"),
         (["--inputs-npz", "{bundle}/labels.txt"], 3, "no sound .npz"),
