@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeconv.cli.arguments import whole_number
+from edgeconv.cli.arguments import filled_path, whole_number
 from edgeconv.cli.console import Console
 from edgeconv.errors import HostFailure, UsageError
 from edgeconv.pictures import printable
@@ -43,9 +43,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     from edgeconv.runtime.providers import DEVICES
 
     add = parser.add_argument
-    add("bundle", type=Path, metavar="BUNDLE", help="the folder that export made")
+    add("bundle", type=filled_path, metavar="BUNDLE", help="the folder that export made")
     add(
-        "--compare", type=Path, action="append", default=[], metavar="BUNDLE",
+        "--compare", type=filled_path, action="append", default=[], metavar="BUNDLE",
         help="another one beside it, such as the float export; may be given again",
     )  # fmt: skip
     add("--on", metavar="TARGET", help="local, ssh://user@host, adb:SERIAL or qemu:aarch64")
@@ -171,6 +171,8 @@ def _check_outputs(paths: list[Path]) -> None:
     for path in paths:
         if path.suffix not in (".json", ".svg"):
             raise UsageError(f"{path} is neither .json nor .svg.", "Name a file that ends so.")
+        if path.is_dir():
+            raise UsageError(f"{path} is a folder.", "Name a file.")
         if not path.absolute().parent.is_dir():
             raise UsageError(f"There is no folder {path.absolute().parent}.", "Make it first.")
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from edgeconv.cli.arguments import whole_number
+from edgeconv.cli.arguments import filled, whole_number
 from edgeconv.cli.console import Console
 from edgeconv.cli.table import export_table
 from edgeconv.errors import UsageError
@@ -139,13 +139,14 @@ def _configure_data(group: argparse._ArgumentGroup) -> None:
 def _configure_rest(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--device",
+        type=filled,
         metavar="NAME|FILE.toml",
         help="what it is to run on; format, precision and flavour follow (see edgeconv devices)",
     )
     group.add_argument(
         "--format",
         metavar="LIST",
-        help="tflite, onnx or both; both by default, with --device what that runs",
+        help="tflite, onnx, or tflite,onnx (default; with --device what that runs)",
     )
     group.add_argument("--recipe", type=Path, metavar="FILE", help="recipe.toml of a bundle")
     group.add_argument(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
+from edgeconv.cli.arguments import filled_path
 from edgeconv.cli.console import Console
 from edgeconv.cli.table import size_text
 
@@ -24,12 +24,14 @@ examples:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
-    parser.add_argument("bundle", metavar="BUNDLE", help="made by edgeconv export")
+    parser.add_argument(
+        "bundle", type=filled_path, metavar="BUNDLE", help="made by edgeconv export"
+    )
     parser.add_argument(
         "--target", required=True, choices=("triton", "c-array"), help="what to write"
     )
     parser.add_argument(
-        "--output", type=Path, metavar="DIR", help="folder to write (default: ./NAME-TARGET)"
+        "--output", type=filled_path, metavar="DIR", help="folder to write (default: ./NAME-TARGET)"
     )
     parser.add_argument("--force", action="store_true", help="replace what it wrote before")
 
@@ -38,7 +40,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     """Write the folder and list what is in it."""
     from edgeconv.package.deploy import deploy
 
-    folder = deploy(Path(args.bundle), args.target, args.output, force=args.force)
+    folder = deploy(args.bundle, args.target, args.output, force=args.force)
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     sizes = {str(path.relative_to(folder)): path.stat().st_size for path in files}
     if args.json:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from edgeconv.cli.arguments import filled_path
 from edgeconv.cli.console import Console
 
 __all__ = ["EPILOG", "HELP", "configure", "run"]
@@ -30,7 +31,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     from edgeconv.runtime.options import add_run_arguments
 
-    parser.add_argument("bundle", metavar="BUNDLE", help="the folder that export made")
+    parser.add_argument(
+        "bundle", type=filled_path, metavar="BUNDLE", help="the folder that export made"
+    )
     parser.add_argument("inputs", nargs="*", metavar="INPUT", help="a picture, .npy or .npz file")
     add_run_arguments(parser)
 
