@@ -133,13 +133,13 @@ def published(wanted: Variant) -> ZooModel:
 def wishes(provenance: Mapping[str, Any]) -> dict[str, Any]:
     """What a manifest's provenance says of a variant, as arguments of a LoadRequest.
 
-    A manifest is a stranger's: what is no such value is left out.
+    Not its size, which the manifest's inputs tell. A manifest is a stranger's: what is
+    no such value is left out.
     """
     found: dict[str, Any] = {}
-    for key, argument in (("size", "input_size"), ("classes", "classes")):
-        value = provenance.get(key)
-        if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _MOST:
-            found[argument] = value
+    classes = provenance.get("classes")
+    if isinstance(classes, int) and not isinstance(classes, bool) and 0 < classes <= _MOST:
+        found["classes"] = classes
     alpha = provenance.get("alpha")
     if isinstance(alpha, float) and 0 < alpha <= _WIDEST:
         found["alpha"] = alpha

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.e2e.command import Outcome
+from tests.e2e.command import Outcome, edgeconv
 from tests.e2e.test_bad_input import assert_refused
 
 HERE = Path(__file__).parent
@@ -290,6 +290,16 @@ def test_layers_bear_names_that_a_recipe_can_say(outcomes: dict[str, Outcome]) -
         for artifact in bundle_of(outcomes[name])[1]:
             found = {layer["name"] for layer in artifact["layers"] if "weights" in layer}
             assert {layer.partition("#")[0] for layer in found} == layers, artifact["file"]
+
+
+@pytest.mark.long
+def test_a_variant_is_verified_against_the_same_variant(outcomes: dict[str, Outcome]) -> None:
+    for name in VARIANTS:
+        done = edgeconv("verify", json.loads(outcomes[name].stdout)["bundle"], "--json")
+
+        assert done.code == 0, done.stderr
+        verdicts = json.loads(done.stdout)["verdict"]["artifacts"]
+        assert all(verdict["equivalent"] for verdict in verdicts), name
 
 
 @pytest.mark.long

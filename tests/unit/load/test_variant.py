@@ -25,14 +25,14 @@ def test_a_variant_says_what_differs_and_can_be_wished_again() -> None:
 
     assert wanted.name == "mobilenetv2-0.35"
     again = LoadRequest("mobilenetv2", weights="none", **wishes(wanted.provenance))
-    assert (again.alpha, again.input_size, again.classes, again.top) == (0.35, 96, 5, True)
+    assert (again.alpha, again.classes, again.top) == (0.35, 5, True)
     assert wishes(variant("resnet50", top=False).provenance) == {"top": False}
 
 
 @pytest.mark.parametrize(
     "forged",
-    [{"size": "224"}, {"size": -1}, {"size": True}, {"alpha": "wide"}, {"alpha": float("nan")},
-     {"classes": 10**9}, {"top": 0}, {"alpha": [1]}],
+    [{"classes": "5"}, {"classes": -1}, {"classes": True}, {"classes": 10**9},
+     {"alpha": "wide"}, {"alpha": float("nan")}, {"top": 0}, {"alpha": [1]}],
 )  # fmt: skip
 def test_a_forged_provenance_wishes_nothing(forged: dict[str, Any]) -> None:
     assert wishes(forged) == {}
