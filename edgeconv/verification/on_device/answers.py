@@ -90,7 +90,7 @@ def _bits(
         items |= unequal.reshape(len(items), -1).any(axis=1)
         values, differing = values + unequal.size, differing + int(unequal.sum())
         gap = np.abs(a.astype(np.float64) - b.astype(np.float64)).max(initial=0.0)
-        largest = max(largest, float(gap) * (scale or 1.0))
+        largest = float(np.maximum(largest, gap * (scale or 1.0)))  # max() might lose NaN
     return {
         "items": len(items),
         "items_differing": int(items.sum()),
