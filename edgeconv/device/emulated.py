@@ -112,7 +112,10 @@ def prepare(progress: Progress) -> Path:
             _fill(made, Path(name), progress)
             made.replace(target)
     except OSError as error:
-        raise HostFailure(f"{target} can't be made: {error.strerror}.") from error
+        raise HostFailure(
+            f"{target} can't be made: {error.strerror}.",
+            f"Name another folder in {CACHE_VARIABLE}.",
+        ) from error
     return target
 
 

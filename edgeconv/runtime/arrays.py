@@ -84,5 +84,8 @@ def read_npz(data: bytes, name: str, limit_bytes: int) -> dict[str, Array]:
     except RefusedInput:
         raise
     except Exception as error:  # of zipfile, zlib and whatever other compression it names
-        raise RefusedInput(f"{name} is no sound .npz archive: {str(error)[:100]}.") from error
+        raise RefusedInput(
+            f"{name} is no sound .npz archive: {str(error)[:100]}.",
+            "Save plain arrays with numpy.savez.",
+        ) from error
     return arrays

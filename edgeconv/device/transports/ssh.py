@@ -57,7 +57,10 @@ class Ssh(Shell):
         try:
             self._more = shlex.split(os.environ.get(SSH_OPTIONS_VARIABLE, ""))
         except ValueError as error:
-            raise UsageError(f"{SSH_OPTIONS_VARIABLE} can't be read: {error}.") from None
+            raise UsageError(
+                f"{SSH_OPTIONS_VARIABLE} can't be read: {error}.",
+                f"Write it as for a shell: {SSH_OPTIONS_VARIABLE}='-i KEYFILE'",
+            ) from None
 
     def argv(self, command: str) -> list[str]:
         """See ``Shell``."""
