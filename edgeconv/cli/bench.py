@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from edgeconv.cli.arguments import filled_path, whole_number
 from edgeconv.cli.console import Console
-from edgeconv.errors import HostFailure, UsageError
+from edgeconv.cli.files import write_text
+from edgeconv.errors import UsageError
 from edgeconv.pictures import printable
 
 if TYPE_CHECKING:
@@ -178,19 +179,11 @@ def _check_outputs(paths: list[Path]) -> None:
 
 
 def _write(path: Path, result: dict[str, Any]) -> None:
-    """Write beside the file, then put the whole in its place."""
     import json
 
     from edgeconv.device.benchmark import plot
 
-    text = plot(result) if path.suffix == ".svg" else json.dumps(result, indent=2) + "\n"
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise HostFailure(f"{path} can't be written: {error.strerror}.") from error
+    write_text(path, plot(result) if path.suffix == ".svg" else json.dumps(result, indent=2) + "\n")
 
 
 def _numbers(high: int) -> Callable[[str], tuple[int, ...]]:

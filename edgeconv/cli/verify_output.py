@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeconv.cli.console import Console
+from edgeconv.cli.files import write_text
 from edgeconv.errors import HostFailure
 from edgeconv.pictures import printable
 from edgeconv.types import ArtifactVerdict, Check
@@ -45,9 +46,9 @@ def write(
     """
     name = request.candidate.name or str(request.candidate)
     if junit is not None:
-        _write(junit, _junit(result, request, name))
+        write_text(junit, _junit(result, request, name))
     if report is not None:
-        _write(report, _page(result, request, name))
+        write_text(report, _page(result, request, name))
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
         from edgeconv.report.summary import step_summary
 
@@ -171,16 +172,6 @@ def _layer(layer: Mapping[str, Any]) -> str:
     if isinstance(share := layer.get("share"), int | float):
         text += f", {share:.1f}% of the error"
     return f"{text}: {layer['reason']}" if layer.get("reason") else text
-
-
-def _write(path: Path, text: str) -> None:
-    aside = path.with_name(f".{path.name}.part")
-    try:
-        aside.write_text(text, encoding="utf-8")
-        aside.replace(path)
-    except OSError as error:
-        aside.unlink(missing_ok=True)
-        raise HostFailure(f"{path} can't be written: {error.strerror}.") from error
 
 
 def _append(path: Path, text: str) -> None:
