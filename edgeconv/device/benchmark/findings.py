@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from edgeconv.device.benchmark.operators import OperatorTime, Profile
 from edgeconv.device.benchmark.rounds import Measured
@@ -69,8 +70,8 @@ def _at_export(measured: Sequence[Measured]) -> list[str]:
         for row in rows if isinstance(rows, list) else []:
             if not isinstance(row, dict) or row.get("file") != file:
                 continue
-            mine, its = row.get("latency_ms_median"), row.get("float_latency_ms_median")
-            if _is_time(mine) and _is_time(its):
+            mine, its = _time(row, "latency_ms_median"), _time(row, "float_latency_ms_median")
+            if mine and its:
                 slower = " It was slower than float." if mine > its else ""
                 said.append(
                     f"{file} took {mine:.3g} ms and its float form {its:.3g} ms when it was "
@@ -79,9 +80,10 @@ def _at_export(measured: Sequence[Measured]) -> list[str]:
     return said
 
 
-def _is_time(value: object) -> bool:
-    """A bundle's own word may be NaN, or an integer beyond any float."""
-    return isinstance(value, int | float) and 0 < value < _LONGEST_MS
+def _time(row: Mapping[str, Any], key: str) -> float | None:
+    """A bundle's own word, which may be NaN, or an integer beyond any float."""
+    value = row.get(key)
+    return value if isinstance(value, int | float) and 0 < value < _LONGEST_MS else None
 
 
 def _alike(one: Measured, other: Measured) -> bool:

@@ -163,8 +163,9 @@ def _text(value: Any) -> str | None:
 
 def _number(table: dict[str, Any], key: str) -> float:
     value = table.get(key)
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not _SMALLEST <= value < _LARGEST:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _nonsense(key)
+    if not _SMALLEST <= value < _LARGEST:  # NaN is neither
         raise _nonsense(key)
     return float(value)
 
