@@ -46,6 +46,8 @@ __all__ = [
 _QUANTIZED: tuple[Precision, ...] = ("int8", "int16x8", "dynamic")
 #: Items on which layers are compared; their sums hardly change with more.
 _BLAMED_ITEMS = 4
+#: Operators that are compared in passing; the work grows faster than their number.
+_BLAMED_OPERATORS = 400
 #: Items on which float16's range is tried; a factor of 4 is kept for all the others.
 _TRIED_ITEMS = 8
 _LARGEST_HALF, _HEADROOM = 65504.0, 4.0
@@ -161,6 +163,13 @@ def layers(
 ) -> tuple[Mapping[str, Any], ...]:
     """The layers of a quantized artifact, worst first; none where they can't be compared."""
     if artifact.precision not in _QUANTIZED:
+        return ()
+    operators = len(TARGETS[artifact.format].layers(graph))
+    if operators > _BLAMED_OPERATORS:
+        watch.note(
+            f"{operators:,} operators of {artifact.path.name} are not compared in passing; "
+            "edgeconv verify BUNDLE --against MODEL --blame always compares them"
+        )
         return ()
     watch.stage(f"compare the layers of {TARGETS[artifact.format].title}")
     x = next(iter(parity.batches(_BLAMED_ITEMS))).x
