@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test check unit test-long picture format clean
+.PHONY: help setup demo test check unit test-long faults picture format clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -38,7 +38,10 @@ unit: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-long: $(READY) ## matrices, other engines, browser, emulated device
-	$(BIN)/python -m pytest -m long --durations=10
+	$(BIN)/python -m pytest -m long -n 2 --dist loadfile --durations=25
+
+faults: $(READY) ## the whole catalogue of faults, a table of what the gate says of each
+	@$(BIN)/python -m tests.faults
 
 picture: $(READY) ## docs/export.svg, the README's picture, from a real run
 	$(BIN)/python benchmarks/picture.py

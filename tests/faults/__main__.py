@@ -5,7 +5,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests.faults import good
@@ -18,11 +18,13 @@ _ROOT = Path(__file__).resolve().parents[2]
 _DATA = Path(os.environ.get("EDGECONV_DATA", _ROOT.parent / "shared" / "data"))
 
 
-def catalogue(subject: good.Subject, shared_data: Path, folder: Path) -> list[Row]:
-    """Every fault of one model, judged."""
+def catalogue(
+    subject: good.Subject, shared_data: Path, folder: Path, layers: Sequence[str] | None = None
+) -> list[Row]:
+    """Every fault of one model, judged; those of a layer in ``layers``, the subject's by default."""
     prepared = good.prepare(subject, shared_data, folder)
     bundle = good.export(prepared, "int8", folder)
-    chosen = list(faults(Draft.read(bundle), subject.layers, chief=subject.slow))
+    chosen = list(faults(Draft.read(bundle), layers or subject.layers, chief=subject.slow))
     return list(_told(rows(Bench(prepared, folder), bundle, chosen)))
 
 
