@@ -178,7 +178,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     result = verification.verify(request, console)
     console.done()
     code = verify.exit_code(result.verdict, request.policy.on_inconclusive)
-    verify_output.write(result, request, args.junit, args.report)
+    verify_output.write(result, request, args.junit, args.report, console)
     verify_output.show(result, request, console, code)
     return code
 

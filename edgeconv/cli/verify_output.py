@@ -37,12 +37,18 @@ def check_folder(path: Path | None) -> None:
 
 
 def write(
-    result: Verification, request: VerifyRequest, junit: Path | None, report: Path | None
+    result: Verification,
+    request: VerifyRequest,
+    junit: Path | None,
+    report: Path | None,
+    console: Console,
 ) -> None:
     """Write the test report, the page and the summary of the job, where asked for.
 
+    A summary that can't be written is said and hides no verdict: nobody asked for it here.
+
     Raises:
-        HostFailure: One can't be written.
+        HostFailure: The test report or the page can't be written.
     """
     name = request.candidate.name or str(request.candidate)
     if junit is not None:
@@ -53,7 +59,11 @@ def write(
         from edgeconv.report.summary import step_summary
 
         text = step_summary(result.verdict, name, result.reference, result.data, result.device)
-        _append(Path(summary), text)
+        try:
+            with Path(summary).open("a", encoding="utf-8") as file:
+                file.write(text)
+        except OSError as error:
+            console.note(f"GITHUB_STEP_SUMMARY ({summary}) can't be written: {error.strerror}")
 
 
 def _junit(result: Verification, request: VerifyRequest, name: str) -> str:
@@ -172,14 +182,3 @@ def _layer(layer: Mapping[str, Any]) -> str:
     if isinstance(share := layer.get("share"), int | float):
         text += f", {share:.1f}% of the error"
     return f"{text}: {layer['reason']}" if layer.get("reason") else text
-
-
-def _append(path: Path, text: str) -> None:
-    try:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(text)
-    except OSError as error:
-        raise HostFailure(
-            f"GITHUB_STEP_SUMMARY ({path}) can't be written: {error.strerror}.",
-            "Unset it to verify without a summary.",
-        ) from error

@@ -21,7 +21,7 @@ _DATA = Path(os.environ.get("EDGECONV_DATA", _ROOT.parent / "shared" / "data"))
 def catalogue(
     subject: good.Subject, shared_data: Path, folder: Path, layers: Sequence[str] | None = None
 ) -> list[Row]:
-    """Every fault of one model, judged; those of a layer in ``layers``, the subject's by default."""
+    """Every fault of one model, judged; those of a layer in ``layers``."""
     prepared = good.prepare(subject, shared_data, folder)
     bundle = good.export(prepared, "int8", folder)
     chosen = list(faults(Draft.read(bundle), layers or subject.layers, chief=subject.slow))

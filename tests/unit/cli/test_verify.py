@@ -113,3 +113,20 @@ def test_the_page_says_what_was_compared_with_what_and_shows_what_changed(
     assert "against tiny on" in text and "x.npz" in text
     assert "data:image/jpeg;base64," in text
     assert "Looks like" in text
+
+
+def test_a_summary_that_cannot_be_written_hides_no_verdict(
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    bundle: Path,
+    data: Path,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "absent" / "summary.md"))
+
+    code = main(["verify", str(bundle), "--compare", str(bundle), "--data", str(data), "--json"])
+
+    told = capfd.readouterr()
+    assert code == 0
+    assert json.loads(told.out)["verdict"]["status"] == "pass"
+    assert "GITHUB_STEP_SUMMARY" in told.err
