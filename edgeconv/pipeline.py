@@ -38,7 +38,7 @@ def export(request: ExportRequest, progress: Progress | None = None) -> Export:
     """
     watch = progress or Silent()
     recipe, destination = request.recipe, steps.check(request, watch)
-    with tempfile.TemporaryDirectory(prefix="edgeconv-") as name:
+    with tempfile.TemporaryDirectory(prefix="edgeconv-") as name, ThreadPoolExecutor(1) as aside:
         folder = Path(name)
         # The workshop ends first, which ends whatever waits for it beside us.
         with ThreadPoolExecutor(1) as beside, Workshop(folder) as workshop:
@@ -59,10 +59,10 @@ def export(request: ExportRequest, progress: Progress | None = None) -> Export:
                 graphs.append(steps.refuse_graph(job.result(), request, folder, watch))
                 steps.refuse_overflow(graphs[-1], parity, recipe, watch)
                 made.append(steps.quantize(graphs[-1], calibration, recipe, folder, watch))
-            # Before the original is waited for: it answers in its process meanwhile.
             artifacts = [artifact for artifact, _ in made]
-            layers = [
-                steps.layers(artifact, graph, parity, watch)
+            # Layers are compared while the original answers and the artifacts are judged.
+            compared = [
+                aside.submit(steps.layers, artifact, graph, parity, watch)
                 for artifact, graph in zip(artifacts, graphs, strict=True)
             ]
             watch.stage("ask the original")
@@ -82,7 +82,8 @@ def export(request: ExportRequest, progress: Progress | None = None) -> Export:
             watch,
             on_disagreement=differing.append,
         )
-        verdict = steps.with_layers(verdict, layers)
+        watch.stage("compare the layers")
+        verdict = steps.with_layers(verdict, [job.result() for job in compared])
         watch.stage("measure latency")
         golden = next(iter(parity.batches(_GOLDEN_ITEMS))).x
         bench = device.bench(made, floats, [x[:1] for x in golden], steps.threads(request))

@@ -171,7 +171,6 @@ def layers(
             "edgeconv verify BUNDLE --against MODEL --blame always compares them"
         )
         return ()
-    watch.stage(f"compare the layers of {TARGETS[artifact.format].title}")
     x = next(iter(parity.batches(_BLAMED_ITEMS))).x
     try:
         return verify.blame(artifact, graph, x)
