@@ -24,14 +24,13 @@ def noise(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("file", ["ad01_fp32.tflite", "ad01_int8.tflite"])
-def test_the_published_anomaly_detector_is_not_its_original(
-    shared_data: Path, noise: Path, file: str
-) -> None:
+def test_the_published_anomaly_detector_is_not_its_original(shared_data: Path, noise: Path) -> None:
     """Nine folded biases are wrong, by the README of the shared data."""
     folder = shared_data / "mlperf-tiny" / "anomaly_detection"
 
-    done = edgeconv("verify", folder / file, "--against", folder / "ad01.h5", "--data", noise)
+    done = edgeconv(
+        "verify", folder / "ad01_fp32.tflite", "--against", folder / "ad01.h5", "--data", noise
+    )
 
     assert done.code == 1, done.stderr
     assert "Parity  lost" in done.stdout

@@ -90,9 +90,9 @@ def _assert_most(rows: Sequence[Row], told: Callable[[Row], bool]) -> None:
     assert len(wrong) <= (1 - LEAST) * len(failed), wrong
 
 
-@pytest.mark.parametrize("name", list(good.SUBJECTS))
+@pytest.mark.parametrize("name", list(good.GOOD))
 def test_no_good_model_ever_fails(shared_data: Path, folder: Path, name: str) -> None:
-    prepared = good.prepare(good.SUBJECTS[name], shared_data, folder)
+    prepared = good.prepare(good.GOOD[name], shared_data, folder)
     statuses: dict[str, int] = {}
     for precision in ("fp32", "fp16", "int8"):
         for status in _subset_statuses(prepared, precision, folder):
