@@ -83,9 +83,8 @@ class Moments:
         n = self.count
         deviation = math.sqrt(max(0.0, self._second) / (n - 1))
         y = quantile / math.sqrt(n)
-        if deviation == 0.0:
-            return 0.0
-        skew = self._third / n / math.sqrt(self._second / n) ** 3
+        cube = math.sqrt(max(0.0, self._second) / n) ** 3
+        skew = self._third / n / cube if cube else 0.0
         # Below this the transformation is the identity to the last digit that matters.
         if abs(skew) < 1e-6:
             return deviation * y
