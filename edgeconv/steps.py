@@ -17,7 +17,6 @@ from edgeconv.progress import Progress, Silent
 from edgeconv.quantize import recipe_to_text
 from edgeconv.runtime.engines import Model
 from edgeconv.targets import TARGETS
-from edgeconv.targets.names import precision_of
 from edgeconv.types import (
     Artifact,
     Dataset,
@@ -117,12 +116,12 @@ def refuse_overflow(graph: FloatGraph, parity: Items, recipe: Recipe, watch: Pro
     Raises:
         Unsupported: A layer of an ONNX file gives out more than 65,504.
     """
-    if "fp16" not in (recipe.precision, *(precision for _, precision in recipe.scopes)):
+    if "fp16" not in recipe.precisions:
         return
     ranges = TARGETS[graph.format].observe(graph, parity.take(_TRIED_ITEMS), Silent())
     for tensor, seen in ranges.items():
         layer, most = graph.tensor_layers.get(tensor, ""), max(-seen.low, seen.high)
-        if most * _HEADROOM <= _LARGEST_HALF or precision_of(layer, recipe) != "fp16":
+        if most * _HEADROOM <= _LARGEST_HALF or recipe.precision_of(layer, graph.format) != "fp16":
             continue
         where = f"The layer {layer!r}" if layer else f"The tensor {tensor!r}"
         if most > _LARGEST_HALF and graph.format == "onnx":

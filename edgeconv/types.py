@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal, Optional, Protocol, Union
 
@@ -21,6 +22,7 @@ __all__ = [
     "Artifact",
     "ArtifactVerdict",
     "Batch",
+    "Calibrator",
     "Check",
     "Dataset",
     "FloatGraph",
@@ -30,6 +32,7 @@ __all__ = [
     "Precision",
     "Ranges",
     "Recipe",
+    "Scope",
     "SourceModel",
     "Status",
     "Task",
@@ -42,6 +45,7 @@ __all__ = [
 Array = npt.NDArray[Any]
 Format = Literal["tflite", "onnx"]
 Precision = Literal["fp32", "fp16", "dynamic", "int8", "int16x8"]
+Calibrator = Literal["minmax", "percentile"]
 Task = Literal["classification", "embedding", "regression", "raw"]
 Activation = Literal["linear", "softmax", "sigmoid"]
 Status = Literal["pass", "fail", "inconclusive"]
@@ -210,28 +214,67 @@ Ranges = Mapping[str, TensorRange]
 
 
 @dataclass(frozen=True)
+class Scope:
+    """Layers that are treated unlike the rest.
+
+    Attributes:
+        layers: fnmatch pattern over Keras layer names; ``sep`` matches ``sep#2`` too.
+        precision: None for the recipe's.
+        calibrator: Of the activations that these layers put out; None for the recipe's.
+        format: Where it holds; None for every format.
+    """
+
+    layers: str
+    precision: Optional[Precision] = None
+    calibrator: Optional[Calibrator] = None
+    format: Optional[Format] = None
+
+    def covers(self, layer: str, format: Format) -> bool:
+        """Whether ``layer`` (as ``Layer.name``) of a file of this format is meant."""
+        if self.format not in (None, format):
+            return False
+        names = (layer, layer.partition("#")[0])
+        return any(fnmatchcase(name, self.layers) for name in names)
+
+
+@dataclass(frozen=True)
 class Recipe:
     """Everything that decides how to quantize; serialisable.
 
     Attributes:
         precision: Of every scope that ``scopes`` doesn't name.
-        calibrator: ``minmax`` or ``percentile``; the default is chosen in
-            docs/calibration.md by the models measured there.
+        calibrator: Of every scope that ``scopes`` doesn't name; the default is chosen
+            in docs/quantization.md by the models measured there.
         percentile: Share of values kept by the percentile calibrator, in percent.
         passes: Float-side passes, in order, by name.
-        scopes: (fnmatch pattern over Keras layer names, precision) pairs; the
-            last match wins.
+        scopes: Exceptions; of those that name a layer and say something, the last wins.
         onnx_activations: ``unsigned`` fuses on CPUs, ``signed`` suits TensorRT.
         keep_softmax: The head's activation stays inside the model.
     """
 
     precision: Precision = "int8"
-    calibrator: Literal["minmax", "percentile"] = "percentile"
+    calibrator: Calibrator = "percentile"
     percentile: float = 99.99
     passes: tuple[str, ...] = ("lift_channels", "correct_bias")
-    scopes: tuple[tuple[str, Precision], ...] = ()
+    scopes: tuple[Scope, ...] = ()
     onnx_activations: Literal["unsigned", "signed"] = "unsigned"
     keep_softmax: bool = False
+
+    def precision_of(self, layer: str, format: Format) -> Precision:
+        """The precision of a layer (as ``Layer.name``) in a file of this format."""
+        said = (s.precision for s in reversed(self.scopes) if s.covers(layer, format))
+        return next((each for each in said if each), self.precision)
+
+    def calibrator_of(self, layer: str, format: Format) -> Calibrator:
+        """What chooses the range of a layer's output in a file of this format."""
+        said = (s.calibrator for s in reversed(self.scopes) if s.covers(layer, format))
+        return next((each for each in said if each), self.calibrator)
+
+    @property
+    def precisions(self) -> tuple[Precision, ...]:
+        """Every precision that the recipe names, its own first."""
+        named = [self.precision, *(s.precision for s in self.scopes if s.precision)]
+        return tuple(dict.fromkeys(named))
 
 
 @dataclass(frozen=True)

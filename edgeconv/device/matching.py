@@ -101,7 +101,7 @@ def refuse_clashing_order(device: Device, recipe: Recipe, formats: Sequence[Form
                 f" {TARGETS[format].title} files.",
                 f"Leave --format out (it has {', '.join(device.formats)}), or --device.",
             )
-    for precision in (recipe.precision, *(precision for _, precision in recipe.scopes)):
+    for precision in recipe.precisions:
         if precision not in device.precisions:
             raise Unsupported(
                 f"{device.name} runs no {precision}.",
@@ -109,14 +109,14 @@ def refuse_clashing_order(device: Device, recipe: Recipe, formats: Sequence[Form
                 f" {device.default_precision}, or leave --device out.",
             )
     int8 = device.int8
-    if int8 is None or "int8" not in (recipe.precision, *(p for _, p in recipe.scopes)):
+    if int8 is None or "int8" not in recipe.precisions:
         return
     if int8.symmetric and "onnx" in formats and recipe.onnx_activations != "signed":
         raise Unsupported(
             f"{device.name} takes no unsigned activations; the recipe asks for them.",
             'Write onnx_activations = "signed" in it, or leave --recipe out.',
         )
-    mixed = [layers for layers, precision in recipe.scopes if precision not in _INTEGER]
+    mixed = [s.layers for s in recipe.scopes if s.precision and s.precision not in _INTEGER]
     if int8.integer_only and mixed:
         raise Unsupported(
             f"{device.name} runs an int8 model only where all of it is integer; the recipe keeps"

@@ -9,8 +9,7 @@ from typing import Any
 from edgeconv.errors import RefusedInput
 from edgeconv.load import mend, zoo
 from edgeconv.load.own import BUILDERS
-from edgeconv.load.random_weights import noise, settle_norms
-from edgeconv.preprocess import Preprocess
+from edgeconv.load.random_weights import few_pictures, settle
 
 __all__ = ["build"]
 
@@ -50,13 +49,9 @@ def build(
     model = make(top)
     if weights is None:
         entry = next(model for model in zoo.ZOO if model.constructor == constructor)
-        settle_norms(model, noise(_preprocess(entry, size), seed))
+        settle(model, few_pictures(zoo.preprocess_for(entry, size, size)), head=top)
         return model
     return _weighted(model, weights, make, top, f"{constructor} with {classes} classes")
-
-
-def _preprocess(entry: zoo.ZooModel, size: int) -> Preprocess:
-    return zoo.preprocess_for(entry, size, size)
 
 
 def _construct(constructor: str, size: int, classes: int, alpha: float, top: bool) -> Any:

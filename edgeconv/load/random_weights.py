@@ -1,48 +1,161 @@
 """Random models that behave like trained ones (runs in the workshop).
 
-    BatchNorm: mean 0, variance 1  ->  mean and variance of what it sees
+    LayerScale             1e-6             ->  1
+    BatchNorm              mean 0, var 1    ->  mean and variance of what it sees
+    kernels without norm   any              ->  outputs of mean 0, variance 1
+    head                   any              ->  logits of mean 0, deviation 2
 
 Fresh from its constructor, a deep network lets its signal fade: MobileNetV2's
 outputs differ by 1e-12 from picture to picture, which no integer can follow.
-Training would have taught each BatchNorm the statistics of its input; one pass
-over noise does that too.
+Training would have taught each layer the statistics of its input; one walk over a
+few pictures does that too. ReLU networks without norms forget their input as well:
+their outputs become one constant, unless each layer is centred.
+
+Source: Krähenbühl et al., Data-dependent Initializations of Convolutional Neural
+Networks, https://arxiv.org/abs/1511.06856.
 """
 
 from __future__ import annotations
 
+import tomllib
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from edgeconv.preprocess import Preprocess, normalize
+from edgeconv.errors import HostFailure
+from edgeconv.pictures import decode
+from edgeconv.preprocess import Preprocess, prepare_image
 from edgeconv.types import Array
 
-__all__ = ["noise", "settle_norms"]
+__all__ = ["few_pictures", "settle"]
 
-_PICTURES: Final = 4
-#: Pixels of one colour side by side: like pictures, and unlike white noise, it survives pooling.
-_BLOCK: Final = 16
+Visit = Callable[[Any, tuple[Any, ...]], None]
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+#: All activations of one layer, and a few neighbours', are held for these at once:
+#: eight pictures of 224 x 224, and no fewer than two.
+_PIXELS: Final = 8 * 224**2
+_MOST, _LEAST = 8, 2
+#: What trained classifiers of a thousand classes show.
+_LOGIT_DEVIATION: Final = 2.0
+#: A channel that varies less than this beside the whole layer is no signal to be raised.
+_FADED: Final = 1e-3
 
 
-def noise(preprocess: Preprocess, seed: int) -> Array:
-    """Blocks of random colours, as the model takes them: float32 [4, H, W, 3]."""
-    height, width = preprocess.height, preprocess.width
-    shape = (_PICTURES, -(-height // _BLOCK), -(-width // _BLOCK), 3)
-    colours = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
-    pixels = colours.repeat(_BLOCK, axis=1).repeat(_BLOCK, axis=2)[:, :height, :width]
-    return normalize(preprocess, pixels)
-
-
-def settle_norms(model: Any, x: Array) -> None:
-    """Give every BatchNorm of a Keras model the statistics of its input where the model sees x.
+def few_pictures(preprocess: Preprocess) -> Array:
+    """Some of the built-in calibration pictures, fewer where they are large.
 
     Args:
-        model: Changed in place.
+        preprocess: Of the model.
+
+    Returns:
+        float32 [N, H, W, 3], N from 2 to 8.
+
+    Raises:
+        HostFailure: This installation has no pictures.
+    """
+    fitting = _PIXELS // (preprocess.height * preprocess.width)
+    count = max(_LEAST, min(_MOST, fitting))
+    files = _calibration_pictures()
+    chosen = files[:: len(files) // count][:count]
+    return np.concatenate([prepare_image(preprocess, decode(file)) for file in chosen])
+
+
+def _calibration_pictures() -> list[Path]:
+    for folder in (_PACKAGE / "_calibration", _PACKAGE.parent / "calibration"):
+        manifest = folder / "manifest.toml"
+        if manifest.is_file():
+            entries = tomllib.loads(manifest.read_text(encoding="utf-8"))["picture"]
+            return [folder / e["file"] for e in entries if e["split"] == "calibration"]
+    raise HostFailure(
+        "Random weights are set by the built-in pictures, and this installation has none.",
+        "Install edgeconv again.",
+    )
+
+
+def settle(model: Any, x: Array, *, head: bool) -> None:
+    """Give a Keras model weights under which its answers depend on the picture.
+
+    Args:
+        model: Functional, with fresh random weights; changed in place.
         x: float32 [N, H, W, C], ready for the model.
+        head: Its last dense layer gives logits, to be spread as a classifier's are.
     """
     import keras
 
-    for layer in model._flatten_layers():
+    layers = model._flatten_layers(include_self=False)
+    norms = (keras.layers.BatchNormalization, keras.layers.LayerNormalization)
+    has_norms = False
+    for layer in layers:
+        has_norms |= isinstance(layer, norms)
+        if type(layer).__name__ == "LayerScale":
+            layer.gamma.assign(keras.ops.ones_like(layer.gamma))
+    dense = [layer for layer in model.layers if isinstance(layer, keras.layers.Dense)]
+    last = dense[-1] if head and dense else None
+    kernels = (keras.layers.Conv2D, keras.layers.Dense)
+
+    def visit(layer: Any, inputs: tuple[Any, ...]) -> None:
         if isinstance(layer, keras.layers.BatchNormalization):
-            layer.momentum = 0.0  # the new statistics replace the old ones
-    model(x, training=True)
+            _settle_norm(layer, inputs[0])
+        elif layer is last:
+            _settle_kernel(layer, inputs[0], _LOGIT_DEVIATION)
+        elif isinstance(layer, kernels) and layer.use_bias and not has_norms:
+            _settle_kernel(layer, inputs[0], 1.0)
+
+    _walk(model, x, visit)
+
+
+def _walk(model: Any, x: Array, visit: Visit) -> None:
+    """Answer ``x`` layer by layer, each visited first; what no later layer needs is let go."""
+    nodes = [
+        node
+        for depth in sorted(model._nodes_by_depth, reverse=True)
+        for node in model._nodes_by_depth[depth]
+        if not node.is_input
+    ]
+    waiting = Counter(id(tensor) for node in nodes for tensor in node.input_tensors)
+    values: dict[int, Any] = {id(model.inputs[0]): x}
+    for node in nodes:
+        arguments, options = node.arguments.fill_in(values)
+        visit(node.operation, arguments)
+        answer = node.operation(*arguments, **options)  # inference: nothing is dropped
+        del arguments, options
+        values[id(node.outputs[0])] = answer
+        for tensor in node.input_tensors:
+            waiting[id(tensor)] -= 1
+            if not waiting[id(tensor)]:
+                values.pop(id(tensor), None)
+
+
+def _settle_norm(layer: Any, x: Any) -> None:
+    mean, variance = _moments(x)
+    layer.moving_mean.assign(mean)
+    layer.moving_variance.assign(variance)
+
+
+def _settle_kernel(layer: Any, x: Any, deviation: float) -> None:
+    """Centre each unit's output; scale each channel, or where there is but one place, all units."""
+    import keras
+
+    activation, layer.activation = layer.activation, keras.activations.linear
+    mean, variance = _moments(layer(x))
+    layer.activation = activation
+    spread = np.sqrt(variance.mean())
+    if x.ndim > 2:
+        spread = np.maximum(np.sqrt(variance), _FADED * spread)
+    scale = deviation / np.maximum(spread, np.finfo(np.float32).tiny)
+    bias = layer.bias.numpy()
+    layer.kernel.assign(layer.kernel.numpy() * scale)
+    layer.bias.assign((bias - mean) * scale)
+
+
+def _moments(x: Any) -> tuple[Array, Array]:
+    """Mean and variance of each channel, float64 [C], of a float32 tensor [..., C]."""
+    values = x.numpy().reshape(-1, x.shape[-1])
+    # A picture's rows at a time: numpy adds up in the order of memory, whatever the threads.
+    mean = values.mean(axis=0, dtype=np.float64)
+    square = np.einsum("nc,nc->c", values, values, dtype=np.float64)
+    return mean, np.maximum(square / len(values) - mean**2, 0.0)

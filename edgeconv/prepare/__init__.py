@@ -14,7 +14,6 @@ from edgeconv.prepare.base import Floats, Pass
 from edgeconv.prepare.correct_bias import correct_bias
 from edgeconv.prepare.lift_channels import lift_channels
 from edgeconv.targets.base import Target
-from edgeconv.targets.names import precision_of
 from edgeconv.types import FloatGraph, Ranges, Recipe
 
 __all__ = ["PASSES", "Floats", "Pass", "apply"]
@@ -49,7 +48,7 @@ def apply(
                 f"There is no pass {name!r}.", f"Choose among: {', '.join(sorted(PASSES))}."
             )
         layers = target.layers(graph)
-        precisions = {layer.name: precision_of(layer.name, recipe) for layer in layers}
+        precisions = {layer.name: recipe.precision_of(layer.name, graph.format) for layer in layers}
         floats = Floats(layers, target.weights(graph), ranges, precisions, recipe)
         changed = PASSES[name](floats)
         if changed:

@@ -17,13 +17,14 @@ from typing import Any
 import tomli_w
 
 from edgeconv.errors import HostFailure, RefusedInput, UsageError
-from edgeconv.types import Precision, Recipe
+from edgeconv.types import Calibrator, Format, Precision, Recipe, Scope
 
 __all__ = ["read_recipe", "recipe_from_text", "recipe_to_text"]
 
 _SCHEMA_VERSION = 1
 _MAX_BYTES = 1 << 20
 _PRECISIONS = typing.get_args(Precision)
+_CALIBRATORS = typing.get_args(Calibrator)
 
 _HEADER = """\
 # How this model was quantized. To use it again, as it is or edited:
@@ -51,7 +52,8 @@ _COMMENTS = {
     ),
     "scopes": (
         "Layers with other numbers than the rest, by Keras layer name; * and ? match as\n"
-        "# in file names, and the last entry that matches wins."
+        "# in file names, and the last entry that matches wins. An entry may also name a\n"
+        "# calibrator, and a format (tflite or onnx) that it is for."
     ),
 }
 
@@ -66,7 +68,7 @@ def recipe_to_text(recipe: Recipe) -> str:
         "passes": list(recipe.passes),
         "onnx_activations": recipe.onnx_activations,
         "keep_softmax": recipe.keep_softmax,
-        "scopes": [{"layers": layers, "precision": p} for layers, p in recipe.scopes],
+        "scopes": [_said(scope) for scope in recipe.scopes],
     }
     parts = [_HEADER]
     for key, comment in _COMMENTS.items():
@@ -76,6 +78,10 @@ def recipe_to_text(recipe: Recipe) -> str:
             continue
         parts.append((f"\n# {comment}\n" if comment else "\n") + _dump(key, values[key]))
     return "".join(parts)
+
+
+def _said(scope: Scope) -> dict[str, str]:
+    return {key: value for key, value in vars(scope).items() if value is not None}
 
 
 def _dump(key: str, value: Any) -> str:
@@ -177,24 +183,35 @@ def _flag(key: str, value: object, where: str) -> bool:
     return value
 
 
-def _scopes(key: str, value: object, where: str) -> tuple[tuple[str, str], ...]:
+def _scopes(key: str, value: object, where: str) -> tuple[Scope, ...]:
     example = 'Write [[scopes]], then layers = "block_13_*" and precision = "fp32".'
     if not isinstance(value, list) or not all(isinstance(scope, dict) for scope in value):
         raise UsageError(f"{where}: {key} is {value!r}.", example)
     scopes = []
     for scope in value:
-        _refuse_unknown_keys(scope, ["layers", "precision"], f"{where}: [[{key}]]")
+        _refuse_unknown_keys(scope, ["layers", *_SCOPE_CHECKS], f"{where}: [[{key}]]")
         layers = scope.get("layers")
         if not isinstance(layers, str) or not layers:
             raise UsageError(f"{where}: a [[{key}]] entry names no layers.", example)
-        precision = _choice(*_PRECISIONS)("precision", scope.get("precision"), where)
-        scopes.append((layers, precision))
+        said = {
+            name: check(name, scope[name], where)
+            for name, check in _SCOPE_CHECKS.items()
+            if name in scope
+        }
+        if said.keys() <= {"format"}:
+            raise UsageError(f"{where}: the [[{key}]] entry {layers!r} changes nothing.", example)
+        scopes.append(Scope(layers, **said))
     return tuple(scopes)
 
 
+_SCOPE_CHECKS = {
+    "precision": _choice(*_PRECISIONS),
+    "calibrator": _choice(*_CALIBRATORS),
+    "format": _choice(*typing.get_args(Format)),
+}
 _CHECKS = {
     "precision": _choice(*_PRECISIONS),
-    "calibrator": _choice("minmax", "percentile"),
+    "calibrator": _choice(*_CALIBRATORS),
     "percentile": _percentile,
     "passes": _names,
     "onnx_activations": _choice("unsigned", "signed"),

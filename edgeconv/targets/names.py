@@ -12,11 +12,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Sequence
-from fnmatch import fnmatchcase
 
-from edgeconv.types import Precision, Recipe
-
-__all__ = ["layer_of", "number_repeats", "precision_of"]
+__all__ = ["layer_of", "number_repeats"]
 
 #: Node names of the operators that carry a kernel, as Keras 3 and TensorFlow write them.
 _COMPUTE = frozenset(
@@ -78,19 +75,6 @@ def number_repeats(names: Sequence[str]) -> list[str]:
         seen[name] += 1
         numbered.append(name if seen[name] == 1 else f"{name}#{seen[name]}")
     return numbered
-
-
-def precision_of(layer: str, recipe: Recipe) -> Precision:
-    """The precision that ``recipe`` wants for a layer; its last scope that matches wins.
-
-    Args:
-        layer: As ``Layer.name``; ``sep#2`` is matched by patterns for ``sep`` too.
-        recipe: Its ``scopes`` and ``precision``.
-    """
-    for pattern, precision in reversed(recipe.scopes):
-        if fnmatchcase(layer, pattern) or fnmatchcase(layer.partition("#")[0], pattern):
-            return precision
-    return recipe.precision
 
 
 def _rank(piece: str) -> int:

@@ -10,7 +10,7 @@ from edgeconv.errors import Unsupported
 from edgeconv.preprocess import Preprocess
 from edgeconv.progress import Silent
 from edgeconv.steps import refuse_overflow
-from edgeconv.types import FloatGraph, Precision, Recipe, TensorSpec
+from edgeconv.types import FloatGraph, Precision, Recipe, Scope, TensorSpec
 
 
 class Noted(Silent):
@@ -53,7 +53,7 @@ def test_a_layer_beyond_float16_is_refused_by_its_name(tmp_path: Path, items: It
 
 
 @pytest.mark.parametrize(
-    ("precision", "scopes"), [("fp32", ()), ("int8", ()), ("fp16", (("big", "fp32"),))]
+    ("precision", "scopes"), [("fp32", ()), ("int8", ()), ("fp16", (Scope("big", "fp32"),))]
 )
 def test_what_stays_in_float32_may_be_large(
     tmp_path: Path, items: Items, precision: Precision, scopes: tuple[tuple[str, Precision], ...]

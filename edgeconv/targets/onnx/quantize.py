@@ -7,7 +7,6 @@ from collections.abc import Collection
 from pathlib import Path
 
 from edgeconv.errors import Unsupported
-from edgeconv.targets.names import precision_of
 from edgeconv.targets.onnx.dynamic import to_dynamic
 from edgeconv.targets.onnx.graph import steps
 from edgeconv.targets.onnx.half import to_half
@@ -39,7 +38,7 @@ def quantize(graph: FloatGraph, ranges: Ranges, recipe: Recipe, path: Path) -> A
     """
     model = read(graph.path)
     found = steps(model, graph.tensor_layers)
-    precisions = {step.node.name: precision_of(step.layer.name, recipe) for step in found}
+    precisions = {step.node.name: recipe.precision_of(step.layer.name, "onnx") for step in found}
     wanted = _one_of(set(precisions.values()) - {"fp32"})
     floats = [name for name, precision in precisions.items() if precision == "fp32"]
     model = sign(_written(model, wanted, ranges, recipe, floats))

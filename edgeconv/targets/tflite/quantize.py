@@ -18,7 +18,6 @@ from typing import Final
 import numpy as np
 
 from edgeconv.errors import Unsupported
-from edgeconv.targets.names import precision_of
 from edgeconv.targets.tflite import flatbuffer as fb
 from edgeconv.targets.tflite.check import refuse_unrunnable
 from edgeconv.targets.tflite.graph import layers
@@ -49,7 +48,7 @@ def quantize(graph: FloatGraph, ranges: Ranges, recipe: Recipe, path: Path) -> A
     """
     model = fb.read(graph.path)
     steps = layers(graph)
-    if {precision_of(step.name, recipe) for step in steps} != {"fp32"}:
+    if {recipe.precision_of(step.name, "tflite") for step in steps} != {"fp32"}:
         model = _quantized(model, steps, ranges, recipe)
     fb.write(model, path)
     refuse_unrunnable(path, f"this model in {recipe.precision}", steps, _HINT)
@@ -83,7 +82,7 @@ def _quantized(
     from ai_edge_quantizer.params_generator import ParamsGenerator
     from ai_edge_quantizer.recipe_manager import RecipeManager
 
-    int16 = {s.output for s in steps if precision_of(s.name, recipe) == "int16x8"}
+    int16 = {s.output for s in steps if recipe.precision_of(s.name, "tflite") == "int16x8"}
     manager = RecipeManager()
     with _hushed():
         manager.load_quantization_recipe(rules(recipe, steps))

@@ -12,7 +12,6 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from edgeconv.targets.names import precision_of
 from edgeconv.types import Layer, Precision, Recipe
 
 __all__ = ["INTEGER", "rules"]
@@ -38,7 +37,11 @@ def rules(recipe: Recipe, layers: Sequence[Layer]) -> list[Rule]:
     """
     found = _rules(recipe.precision, ".*")
     for precision in _RULES:
-        scopes = [_scope(s.output) for s in layers if precision_of(s.name, recipe) == precision]
+        scopes = [
+            _scope(layer.output)
+            for layer in layers
+            if recipe.precision_of(layer.name, "tflite") == precision
+        ]
         if precision != recipe.precision and scopes:
             found += _rules(precision, f"^(?:{'|'.join(scopes)})$")
     if recipe.precision in INTEGER:

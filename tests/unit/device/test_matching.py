@@ -14,7 +14,7 @@ from edgeconv.device import (
 )
 from edgeconv.device.profiles import Operators
 from edgeconv.errors import Unsupported
-from edgeconv.types import FloatGraph, Recipe, TensorSpec
+from edgeconv.types import FloatGraph, Recipe, Scope, TensorSpec
 from tests import bundles
 
 INT8 = Recipe()
@@ -74,7 +74,7 @@ def test_what_follows_from_a_device_never_clashes_with_it():
         ("raspberrypi5", INT8, ("onnx",), "litert, which opens no ONNX"),
         ("raspberrypi5", INT8, ("tflite", "onnx"), "litert, which opens no ONNX"),
         ("jetson-orin", INT8, ("onnx",), "jetson-orin takes no unsigned activations"),
-        ("coral-edgetpu", Recipe(scopes=(("head", "fp32"),)), ("tflite",), "runs no fp32"),
+        ("coral-edgetpu", Recipe(scopes=(Scope("head", "fp32"),)), ("tflite",), "runs no fp32"),
     ],
 )
 def test_a_clash_is_one_line_with_a_remedy(name, recipe, formats, cause):
@@ -86,7 +86,7 @@ def test_a_clash_is_one_line_with_a_remedy(name, recipe, formats, cause):
 def test_a_layer_kept_in_float_clashes_where_all_must_be_integer():
     device = replace(find_device("coral-edgetpu"), precisions=("int8", "fp32"))
     with pytest.raises(Unsupported, match="keeps 'block_\\*' in float"):
-        refuse_clashing_order(device, Recipe(scopes=(("block_*", "fp32"),)), ("tflite",))
+        refuse_clashing_order(device, Recipe(scopes=(Scope("block_*", "fp32"),)), ("tflite",))
 
 
 def test_an_operator_that_is_kept_by_lowering_is_refused_from_the_source_alone():

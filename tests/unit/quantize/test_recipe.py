@@ -1,6 +1,7 @@
 """recipe.toml: what users commit, diff and misspell."""
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -8,18 +9,22 @@ from hypothesis import strategies as st
 
 from edgeconv.errors import EdgeconvError, RefusedInput, UsageError
 from edgeconv.quantize.recipe import read_recipe, recipe_from_text, recipe_to_text
-from edgeconv.types import Recipe
+from edgeconv.types import Calibrator, Recipe, Scope
 
+CALIBRATORS = st.sampled_from(get_args(Calibrator))
 PRECISIONS = st.sampled_from(["fp32", "fp16", "dynamic", "int8", "int16x8"])
+FORMATS = st.sampled_from([None, "tflite", "onnx"])
+LAYERS = st.text(st.characters(codec="utf-8"), min_size=1)
+SCOPES = st.builds(Scope, LAYERS, PRECISIONS, st.none() | CALIBRATORS, FORMATS) | st.builds(
+    Scope, LAYERS, st.none(), CALIBRATORS, FORMATS
+)
 RECIPES = st.builds(
     Recipe,
     precision=PRECISIONS,
-    calibrator=st.sampled_from(["minmax", "percentile"]),
+    calibrator=CALIBRATORS,
     percentile=st.floats(50.0, 100.0, exclude_min=True),
     passes=st.lists(st.from_regex(r"[a-z][a-z0-9_]{0,20}", fullmatch=True)).map(tuple),
-    scopes=st.lists(
-        st.tuples(st.text(st.characters(codec="utf-8"), min_size=1), PRECISIONS), max_size=4
-    ).map(tuple),
+    scopes=st.lists(SCOPES, max_size=4).map(tuple),
     onnx_activations=st.sampled_from(["unsigned", "signed"]),
     keep_softmax=st.booleans(),
 )
@@ -57,6 +62,10 @@ def test_a_misspelt_key_is_refused_with_the_right_one_named() -> None:
         '[[scopes]]\nprecision = "fp32"',
         '[[scopes]]\nlayers = "a"\nprecision = "int4"',
         '[[scopes]]\nlayers = "a"\nprecision = "fp32"\nbits = 4',
+        '[[scopes]]\nlayers = "a"',
+        '[[scopes]]\nlayers = "a"\nformat = "onnx"',
+        '[[scopes]]\nlayers = "a"\nprecision = "fp32"\nformat = "coreml"',
+        '[[scopes]]\nlayers = "a"\ncalibrator = "mean"',
         "schema_version = 2",
     ],
 )

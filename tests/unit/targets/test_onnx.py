@@ -19,7 +19,7 @@ from edgeconv.preprocess import Preprocess
 from edgeconv.progress import Silent
 from edgeconv.targets.onnx import ONNX
 from edgeconv.targets.onnx.model import array_of, constants, read
-from edgeconv.types import Array, Batch, FloatGraph, Recipe, SourceModel, TensorSpec
+from edgeconv.types import Array, Batch, FloatGraph, Recipe, Scope, SourceModel, TensorSpec
 from edgeconv.workshop import Workshop
 
 INT8 = Recipe(calibrator="minmax")
@@ -405,7 +405,7 @@ def test_float_artifacts_list_their_operators_as_the_file_has_them(lab, tmp_path
 
 def test_a_scope_keeps_its_layer_in_float(lab, tmp_path):
     graph = lab.graph("kernels")
-    recipe = replace(INT8, scopes=(("head", "fp32"), ("inner/*", "fp32")))
+    recipe = replace(INT8, scopes=(Scope("head", "fp32"), Scope("inner/*", "fp32")))
     artifact = export(graph, normal(graph), recipe, tmp_path)
     # onnxruntime would quantize a float convolution between integer ones by itself.
     assert artifact.operators["QLinearConv"] == 4
@@ -420,7 +420,7 @@ def test_a_layer_kept_in_float_loses_nothing_to_int8(lab, tmp_path):
     spread = kernel * np.array([1e3, 1, 1, 1, 1], np.float32)
     graph = ONNX.patch(graph, {"inner/c": (spread, bias)}, tmp_path / "p.onnx")
     x = normal(graph, 32)
-    artifact = export(graph, x, replace(INT8, scopes=(("inner/c", "fp32"),)), tmp_path)
+    artifact = export(graph, x, replace(INT8, scopes=(Scope("inner/c", "fp32"),)), tmp_path)
     found = ONNX.open(artifact)(*x)[0]
     assert relative_error(found, run_float(graph, x, tmp_path)) < 0.08
 
@@ -434,7 +434,7 @@ def test_a_scope_keeps_its_layer_in_float_in_other_precisions(
     lab, tmp_path, precision, operator, count
 ):
     graph = lab.graph("kernels")
-    recipe = Recipe(precision=precision, scopes=(("sep*", "fp32"),))
+    recipe = Recipe(precision=precision, scopes=(Scope("sep*", "fp32"),))
     artifact = ONNX.quantize(graph, {}, recipe, tmp_path / "q.onnx")
     held = constants(read(artifact.path))
     assert held["sep/kernel"].data_type == held["sep/kernel_2"].data_type == 1
@@ -443,7 +443,7 @@ def test_a_scope_keeps_its_layer_in_float_in_other_precisions(
 
 
 def test_a_file_can_not_mix_precisions(lab, tmp_path):
-    recipe = replace(INT8, scopes=(("head", "fp16"),))
+    recipe = replace(INT8, scopes=(Scope("head", "fp16"),))
     with pytest.raises(Unsupported, match="fp16 and int8"):
         export(lab.graph("kernels"), normal(lab.graph("kernels")), recipe, tmp_path)
 
@@ -495,14 +495,14 @@ _AGAIN = """
 import sys
 from pathlib import Path
 from edgeconv.targets.onnx import ONNX
-from edgeconv.types import FloatGraph, Recipe, TensorRange
+from edgeconv.types import FloatGraph, Recipe, Scope, TensorRange
 
 path, out = map(Path, sys.argv[1:])
 graph = FloatGraph("onnx", path, (), ())
 ranges = {s.output: TensorRange(-3.0, 5.0) for s in ONNX.layers(graph)}
 ranges["input"] = TensorRange(-4.0, 4.0)
 for precision in ("int8", "dynamic", "fp16"):
-    recipe = Recipe(precision=precision, scopes=(("*head*", "fp32"),))
+    recipe = Recipe(precision=precision, scopes=(Scope("*head*", "fp32"),))
     ONNX.quantize(graph, ranges, recipe, out / f"{precision}.onnx")
 """
 

@@ -19,7 +19,7 @@ from edgeconv.preprocess import Preprocess
 from edgeconv.progress import Silent
 from edgeconv.targets.tflite import TFLITE, flatbuffer
 from edgeconv.targets.tflite.check import refuse_unrunnable
-from edgeconv.types import Array, Batch, FloatGraph, Recipe, SourceModel, TensorSpec
+from edgeconv.types import Array, Batch, FloatGraph, Recipe, Scope, SourceModel, TensorSpec
 from edgeconv.workshop import Workshop
 
 INT8 = Recipe(precision="int8", calibrator="minmax")
@@ -382,7 +382,7 @@ def test_float_artifacts_list_all_their_operators_as_float(lab, tmp_path):
 
 def test_a_scope_keeps_its_layer_in_float_and_the_ends_in_int8(lab, tmp_path):
     graph = lab.graph("kernels")
-    recipe = replace(INT8, scopes=(("head", "fp32"), ("inner/*", "fp32")))
+    recipe = replace(INT8, scopes=(Scope("head", "fp32"), Scope("inner/*", "fp32")))
     artifact = export(graph, normal(graph), recipe, tmp_path)
     assert artifact.float_operators["FULLY_CONNECTED"] == 1
     assert artifact.float_operators["CONV_2D"] == 1
@@ -391,7 +391,7 @@ def test_a_scope_keeps_its_layer_in_float_and_the_ends_in_int8(lab, tmp_path):
 
 def test_a_scope_does_not_reach_layers_whose_names_begin_alike(lab, tmp_path):
     graph = lab.graph("kernels")
-    artifact = export(graph, normal(graph), replace(INT8, scopes=(("s", "fp32"),)), tmp_path)
+    artifact = export(graph, normal(graph), replace(INT8, scopes=(Scope("s", "fp32"),)), tmp_path)
     assert artifact.float_operators == {}
 
 
@@ -416,13 +416,14 @@ _AGAIN = """
 import sys
 from pathlib import Path
 from edgeconv.targets.tflite import TFLITE
-from edgeconv.types import FloatGraph, Recipe, TensorRange
+from edgeconv.types import FloatGraph, Recipe, Scope, TensorRange
 
 path, out = map(Path, sys.argv[1:])
 graph = FloatGraph("tflite", path, (), ())
 ranges = {s.output: TensorRange(-3.0, 5.0) for s in TFLITE.layers(graph)}
 ranges["input"] = TensorRange(-4.0, 4.0)
-TFLITE.quantize(graph, ranges, Recipe(scopes=(("*head*", "fp32"), ("*up*", "int16x8"))), out)
+scopes = (Scope("*head*", "fp32"), Scope("*up*", "int16x8"))
+TFLITE.quantize(graph, ranges, Recipe(scopes=scopes), out)
 """
 
 

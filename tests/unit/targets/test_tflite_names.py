@@ -1,7 +1,7 @@
 import pytest
 
-from edgeconv.targets.names import layer_of, number_repeats, precision_of
-from edgeconv.types import Recipe
+from edgeconv.targets.names import layer_of, number_repeats
+from edgeconv.types import Recipe, Scope
 
 LAYERS = {
     "Conv1",
@@ -55,14 +55,30 @@ def test_repeats_are_numbered_in_order():
 
 
 def test_the_last_matching_scope_wins():
-    recipe = Recipe(scopes=(("block_1_*", "fp32"), ("block_1_pad", "int16x8")))
-    assert precision_of("block_1_depthwise", recipe) == "fp32"
-    assert precision_of("block_1_pad", recipe) == "int16x8"
-    assert precision_of("block_10_pad", recipe) == "int8"
+    recipe = Recipe(scopes=(Scope("block_1_*", "fp32"), Scope("block_1_pad", "int16x8")))
+    assert recipe.precision_of("block_1_depthwise", "tflite") == "fp32"
+    assert recipe.precision_of("block_1_pad", "tflite") == "int16x8"
+    assert recipe.precision_of("block_10_pad", "tflite") == "int8"
 
 
 def test_a_scope_for_a_layer_reaches_its_repeats():
-    recipe = Recipe(scopes=(("sep", "fp32"), ("conv#2", "fp32")))
-    assert precision_of("sep#2", recipe) == "fp32"
-    assert precision_of("conv#2", recipe) == "fp32"
-    assert precision_of("conv", recipe) == "int8"
+    recipe = Recipe(scopes=(Scope("sep", "fp32"), Scope("conv#2", "fp32")))
+    assert recipe.precision_of("sep#2", "tflite") == "fp32"
+    assert recipe.precision_of("conv#2", "tflite") == "fp32"
+    assert recipe.precision_of("conv", "tflite") == "int8"
+
+
+def test_a_scope_for_one_format_leaves_the_other_alone():
+    recipe = Recipe(
+        scopes=(
+            Scope("a", "fp32"),
+            Scope("*", "int16x8", format="tflite"),
+            Scope("b", None, "minmax"),
+        )
+    )
+    assert recipe.precision_of("a", "tflite") == "int16x8"
+    assert recipe.precision_of("a", "onnx") == "fp32"
+    assert recipe.precision_of("b", "onnx") == "int8"
+    assert recipe.calibrator_of("b", "onnx") == "minmax"
+    assert recipe.calibrator_of("a", "onnx") == "percentile"
+    assert recipe.precisions == ("int8", "fp32", "int16x8")
