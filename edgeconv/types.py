@@ -40,12 +40,13 @@ __all__ = [
     "TensorSpec",
     "Verdict",
     "Weights",
+    "Window",
 ]
 
 Array = npt.NDArray[Any]
 Format = Literal["tflite", "onnx"]
 Precision = Literal["fp32", "fp16", "dynamic", "int8", "int16x8"]
-Calibrator = Literal["minmax", "percentile"]
+Calibrator = Literal["minmax", "percentile", "mse", "entropy"]
 Task = Literal["classification", "embedding", "regression", "raw"]
 Activation = Literal["linear", "softmax", "sigmoid"]
 Status = Literal["pass", "fail", "inconclusive"]
@@ -162,6 +163,26 @@ class FloatGraph:
 
 
 @dataclass(frozen=True)
+class Window:
+    """How a convolution's kernel slides over its input.
+
+    Attributes:
+        strides: One a spatial axis.
+        dilations: One a spatial axis.
+        pads: Zeros before each spatial axis, then those behind each; None where they
+            are as many as make the output ceil(input / stride) long, the odd one behind.
+        groups: Into which the channels are parted; as many as those where depthwise.
+        channel_axis: Of the input.
+    """
+
+    strides: tuple[int, ...]
+    dilations: tuple[int, ...]
+    pads: Optional[tuple[int, ...]]
+    groups: int
+    channel_axis: int = -1
+
+
+@dataclass(frozen=True)
 class Layer:
     """One compute step of a FloatGraph, under the name that a user knows.
 
@@ -172,6 +193,7 @@ class Layer:
         weight: Name of its constant kernel, or "".
         bias: Name of its constant bias, or "".
         inputs: Names of the activations that it reads, in the operator's order.
+        window: Of a convolution that reads what it weighs; else None.
     """
 
     name: str
@@ -180,6 +202,7 @@ class Layer:
     weight: str = ""
     bias: str = ""
     inputs: tuple[str, ...] = ()
+    window: Optional[Window] = None
 
 
 #: Keras layer name -> (kernel, bias or None), float32, in the layout of the

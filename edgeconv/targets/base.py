@@ -5,6 +5,7 @@ The search and the gate know nothing of TFLite or ONNX; they see this.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -12,6 +13,7 @@ from edgeconv.progress import Progress
 from edgeconv.runtime.engines import Model
 from edgeconv.targets.anatomy import Anatomy
 from edgeconv.types import (
+    Array,
     Artifact,
     Dataset,
     FloatGraph,
@@ -55,6 +57,11 @@ class Target(Protocol):
         self, graph: FloatGraph, dataset: Dataset, progress: Progress, *, histograms: bool = False
     ) -> Ranges:
         """True min/max (and histograms) of every activation, streaming."""
+
+    def activations(
+        self, graph: FloatGraph, tensors: Collection[str], dataset: Dataset
+    ) -> Iterator[Mapping[str, Array]]:
+        """What ``tensors`` hold, item by item: float, batch axis first, in the file's layout."""
 
     def quantize(self, graph: FloatGraph, ranges: Ranges, recipe: Recipe, path: Path) -> Artifact:
         """Cheap: write the artifact to ``path``. ``ranges`` are already clipped."""

@@ -14,6 +14,7 @@ from edgeconv.targets.onnx.kernels import FORMS
 from edgeconv.targets.onnx.model import (
     Model,
     Node,
+    Tensor,
     array_of,
     constants,
     drop_unused_constants,
@@ -23,6 +24,7 @@ from edgeconv.targets.onnx.model import (
     uses,
     write,
 )
+from edgeconv.targets.onnx.window import window_of
 from edgeconv.types import Array, FloatGraph, Layer, Weights
 
 __all__ = ["Step", "assign_layers", "layers", "patch", "steps", "weights"]
@@ -64,7 +66,7 @@ def layers(graph: FloatGraph) -> list[Layer]:
 
 def steps(model: Model, tensor_layers: Mapping[str, str]) -> list[Step]:
     """As ``layers``, with the nodes."""
-    held = set(constants(model))
+    held = constants(model)
     found = [Step(_layer(node, held, tensor_layers), node) for node in model.graph.node]
     unique = iter(number_repeats([s.layer.name for s in found if s.layer.weight]))
     return [
@@ -73,7 +75,7 @@ def steps(model: Model, tensor_layers: Mapping[str, str]) -> list[Step]:
     ]
 
 
-def _layer(node: Node, held: set[str], tensor_layers: Mapping[str, str]) -> Layer:
+def _layer(node: Node, held: Mapping[str, Tensor], tensor_layers: Mapping[str, str]) -> Layer:
     form = FORMS.get(node.op_type)
     weight = _constant(node, form.weight, held) if form else ""
     return Layer(
@@ -83,10 +85,11 @@ def _layer(node: Node, held: set[str], tensor_layers: Mapping[str, str]) -> Laye
         weight=weight,
         bias=_constant(node, form.bias, held) if form and form.bias and weight else "",
         inputs=tuple(name for name in node.input if name and name not in held),
+        window=window_of(node, len(held[weight].dims) - 2) if weight else None,
     )
 
 
-def _constant(node: Node, slot: int, held: set[str]) -> str:
+def _constant(node: Node, slot: int, held: Collection[str]) -> str:
     """The name of the constant at ``slot``, or ""."""
     name = node.input[slot] if slot < len(node.input) else ""
     return name if name in held else ""

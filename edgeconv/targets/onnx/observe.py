@@ -15,7 +15,7 @@ that of one item.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -34,7 +34,7 @@ from edgeconv.targets.onnx.model import (
 )
 from edgeconv.types import Array, Dataset, FloatGraph, Ranges, TensorRange, TensorSpec
 
-__all__ = ["CLAMPS", "COPIES", "observe"]
+__all__ = ["CLAMPS", "COPIES", "activations", "observe"]
 
 #: Operators whose output holds the very values of their first input.
 COPIES: Final = frozenset({"Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity"})
@@ -72,19 +72,45 @@ def observe(
     watched = list(dict.fromkeys(sources.values()))
     bins = HISTOGRAM_BINS if histograms else 0
     observers = {name: Observer(_label(graph, name), bins, channel_axis=1) for name in watched}
-    computed = [name for name in watched if name not in {s.name for s in graph.inputs}]
-    session = _open(model, computed)
-    for batch in dataset.batches(_BATCH):
-        for items in zip(*batch.x, strict=True):
-            feeds = {s.name: _feed(x, s) for x, s in zip(items, graph.inputs, strict=True)}
-            seen = {**feeds, **dict(zip(computed, session.run(computed, feeds), strict=True))}
-            for name, observer in observers.items():
-                observer.update(seen[name])
-            progress.advance()
+    for seen in _runs(graph, model, watched, dataset):
+        for name, observer in observers.items():
+            observer.update(seen[name])
+        progress.advance()
     if not len(dataset):
         raise UsageError(f"{dataset.name} holds no item to calibrate on.", "Give at least one.")
     ranges: dict[str, TensorRange] = {n: observer.range() for n, observer in observers.items()}
     return {name: ranges[source] for name, source in sources.items()}
+
+
+def activations(
+    graph: FloatGraph, tensors: Collection[str], dataset: Dataset
+) -> Iterator[Mapping[str, Array]]:
+    """What float activations hold, item by item.
+
+    Args:
+        graph: A float graph of this format.
+        tensors: Names of float activations, inputs and outputs too.
+        dataset: Read once, as a stream.
+
+    Yields:
+        Tensor name -> float32 of the tensor's shape.
+    """
+    wanted = list(dict.fromkeys(tensors))
+    for seen in _runs(graph, read(graph.path), wanted, dataset):
+        yield {name: seen[name] for name in wanted}
+
+
+def _runs(
+    graph: FloatGraph, model: Model, names: Collection[str], dataset: Dataset
+) -> Iterator[Mapping[str, Array]]:
+    """What ``names`` hold, item by item, and the inputs."""
+    computed = [name for name in names if name not in {s.name for s in graph.inputs}]
+    session = _open(model, computed)
+    for batch in dataset.batches(_BATCH):
+        for items in zip(*batch.x, strict=True):
+            feeds = {s.name: _feed(x, s) for x, s in zip(items, graph.inputs, strict=True)}
+            found = session.run(computed, feeds) if computed else []
+            yield {**feeds, **dict(zip(computed, found, strict=True))}
 
 
 def _sources(model: Model) -> Mapping[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -12,9 +13,10 @@ from edgeconv.targets.base import Runner, Target
 from edgeconv.targets.onnx import graph as graphs
 from edgeconv.targets.onnx.anatomy import OnnxAnatomy
 from edgeconv.targets.onnx.lower import lower_source
-from edgeconv.targets.onnx.observe import observe
+from edgeconv.targets.onnx.observe import activations, observe
 from edgeconv.targets.onnx.quantize import PRECISIONS, quantize
 from edgeconv.types import (
+    Array,
     Artifact,
     Dataset,
     FloatGraph,
@@ -59,6 +61,12 @@ class OnnxTarget:
     ) -> Ranges:
         """See ``Target.observe``."""
         return observe(graph, dataset, progress, histograms=histograms)
+
+    def activations(
+        self, graph: FloatGraph, tensors: Collection[str], dataset: Dataset
+    ) -> Iterator[Mapping[str, Array]]:
+        """See ``Target.activations``."""
+        return activations(graph, tensors, dataset)
 
     def quantize(self, graph: FloatGraph, ranges: Ranges, recipe: Recipe, path: Path) -> Artifact:
         """See ``Target.quantize``."""

@@ -24,7 +24,8 @@ import numpy as np
 from edgeconv.errors import InternalError
 from edgeconv.targets.names import layer_of, number_repeats
 from edgeconv.targets.tflite import flatbuffer as fb
-from edgeconv.types import Array, FloatGraph, Layer, Weights
+from edgeconv.targets.tflite.window import window_of
+from edgeconv.types import Array, FloatGraph, Layer, Weights, Window
 
 __all__ = ["assign_layers", "layers", "patch", "weights"]
 
@@ -175,9 +176,15 @@ def _plain_steps(model: fb.ModelT, tensor_layers: Mapping[str, str]) -> Iterator
                 weight="" if weight is None else fb.name_of(weight),
                 bias="" if bias is None else fb.name_of(bias),
                 inputs=_activations(model, operator),
+                window=None if weight is None else _window(tensors, operator, kind, weight),
             ),
             operator,
         )
+
+
+def _window(tensors: Any, operator: Any, kind: str, weight: Any) -> Window | None:
+    channels = int(tensors[operator.inputs[0]].shape[-1])
+    return window_of(kind, operator.builtinOptions, channels, tuple(weight.shape))
 
 
 def _activations(model: fb.ModelT, operator: Any) -> tuple[str, ...]:

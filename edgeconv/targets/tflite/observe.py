@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -22,7 +22,7 @@ from edgeconv.runtime.quiet import quiet_stderr
 from edgeconv.targets.tflite import flatbuffer
 from edgeconv.types import Array, Dataset, FloatGraph, Ranges, TensorSpec
 
-__all__ = ["observe"]
+__all__ = ["activations", "observe"]
 
 #: Items read at once; they go through the model one by one.
 _BATCH: Final = 16
@@ -51,10 +51,40 @@ def observe(
         UsageError: The dataset is empty or doesn't fit the model's inputs.
         RefusedInput: A tensor came out NaN or infinite.
     """
-    content = graph.path.read_bytes()
     watched = _activations(graph)
     bins = HISTOGRAM_BINS if histograms else 0
     observers = {i: Observer(_label(graph, n), bins) for i, n in watched.items()}
+    for interpreter in _runs(graph, dataset, watched):
+        for index, observer in observers.items():
+            observer.update(interpreter.tensor(index)())
+        progress.advance()
+    if not len(dataset):
+        raise UsageError(f"{dataset.name} holds no item to calibrate on.", "Give at least one.")
+    return {name: observers[index].range() for index, name in watched.items()}
+
+
+def activations(
+    graph: FloatGraph, tensors: Collection[str], dataset: Dataset
+) -> Iterator[Mapping[str, Array]]:
+    """What float activations hold, item by item.
+
+    Args:
+        graph: A float graph of this format.
+        tensors: Names of float activations, inputs and outputs too.
+        dataset: Read once, as a stream.
+
+    Yields:
+        Tensor name -> float32 of the tensor's shape.
+    """
+    watched = {i: name for i, name in _activations(graph).items() if name in set(tensors)}
+    for interpreter in _runs(graph, dataset, watched):
+        # LiteRT won't run while a view is held, so the caller gets what it can keep.
+        yield {name: interpreter.get_tensor(index) for index, name in watched.items()}
+
+
+def _runs(graph: FloatGraph, dataset: Dataset, watched: Mapping[int, str]) -> Iterator[Any]:
+    """The interpreter, after each item in turn."""
+    content = graph.path.read_bytes()
     interpreter = None
     for batch in dataset.batches(_BATCH):
         for items in zip(*batch.x, strict=True):
@@ -62,12 +92,7 @@ def observe(
             if interpreter is None:
                 interpreter = _trusted_interpreter(content, feeds, watched)
             _run(interpreter, feeds)
-            for index, observer in observers.items():
-                observer.update(interpreter.tensor(index)())
-            progress.advance()
-    if interpreter is None:
-        raise UsageError(f"{dataset.name} holds no item to calibrate on.", "Give at least one.")
-    return {name: observers[index].range() for index, name in watched.items()}
+            yield interpreter
 
 
 def _activations(graph: FloatGraph) -> Mapping[int, str]:
