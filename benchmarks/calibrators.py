@@ -72,6 +72,8 @@ CASES = {
 RECIPES = [
     Recipe(calibrator="minmax"),
     *(Recipe(calibrator="percentile", percentile=p) for p in (99.999, 99.99, 99.9)),
+    Recipe(calibrator="mse"),
+    Recipe(calibrator="entropy"),
 ]
 
 
@@ -92,7 +94,7 @@ def rows(name: str, case: Case, folder: Path) -> Iterator[str]:
         target = TARGETS[graph.format]
         seen = target.observe(graph, calibration, Silent(), histograms=True)
         for recipe in RECIPES:
-            ranges = clip(seen, recipe, whole=[spec.name for spec in graph.outputs])
+            ranges = clip(seen, recipe, graph)
             ready = apply(target, graph, ranges, recipe, folder)
             _, runner = steps.write(ready, ranges, recipe, folder)
             answers = [(runner(*batch.x)[0], batch.y) for batch in parity.batches(50)]

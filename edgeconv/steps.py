@@ -152,7 +152,7 @@ def quantize(
     target = TARGETS[graph.format]
     watch.stage(f"calibrate {target.title}", len(calibration))
     ranges = target.observe(graph, calibration, watch, histograms=needs_histograms(recipe))
-    clipped = clip(ranges, recipe, whole=[spec.name for spec in graph.outputs])
+    clipped = clip(ranges, recipe, graph)
     watch.stage(f"quantize {target.title}")
     return write(prepare.apply(target, graph, clipped, recipe, folder), clipped, recipe, folder)
 

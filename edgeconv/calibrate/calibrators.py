@@ -4,6 +4,8 @@
     percentile:  the narrowest whole bins that keep p percent of the values,
                  as many cut at either end, never wider than [min(x), max(x)];
                  values in the bin of 0 don't count, every range holds them
+    mse:         least squared error of cutting and rounding; see ``calibrate.mse``
+    entropy:     least loss of information (KL); see ``calibrate.entropy``
 
 Every range is widened to hold 0, which padding and ReLU need exactly (Jacob et
 al., CVPR 2018, section 2.1). A tensor that was 0 throughout gets [0, 1]: any
@@ -13,14 +15,17 @@ reads it saturate.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
 import numpy as np
 
+from edgeconv.calibrate.entropy import least_divergence
+from edgeconv.calibrate.grid import Grid, grid_of
+from edgeconv.calibrate.mse import least_squared_error
 from edgeconv.errors import InternalError, UsageError
-from edgeconv.types import Ranges, Recipe, TensorRange
+from edgeconv.types import Array, Calibrator, FloatGraph, Ranges, Recipe, TensorRange
 
 __all__ = ["CALIBRATORS", "clip", "needs_histograms"]
 
@@ -30,17 +35,21 @@ __all__ = ["CALIBRATORS", "clip", "needs_histograms"]
 #: needs 2 * 1 / (2^20 * width) < 1, so a width beyond 2e-6 (add.cc, Prepare).
 _NARROWEST: Final = 1e-5
 
-Clipping = Callable[[TensorRange, Recipe], tuple[float, float]]
+Clipping = Callable[[TensorRange, Recipe, Grid], tuple[float, float]]
+Search = Callable[[Array, float, float, float, Grid], tuple[float, float]]
 
 
-def clip(ranges: Ranges, recipe: Recipe, whole: Collection[str] = ()) -> Ranges:
+def clip(ranges: Ranges, recipe: Recipe, graph: FloatGraph) -> Ranges:
     """The range that each tensor is quantized over.
 
+    The graph's outputs keep all that was seen: their rare large values are the
+    model's surest answers.
+
     Args:
-        ranges: What was seen; with histograms where the calibrator needs them.
-        recipe: Its ``calibrator`` and ``percentile`` are used.
-        whole: Tensors that keep all that was seen: the model's outputs, whose
-            rare large values are its surest answers.
+        ranges: What was seen; with histograms where a calibrator needs them.
+        recipe: Its calibrators, by layer, its ``percentile``, and the precisions
+            whose steps are to serve.
+        graph: Where the tensors are.
 
     Returns:
         The same tensors and histograms, ``low <= 0 <= high`` and ``low < high``.
@@ -48,19 +57,23 @@ def clip(ranges: Ranges, recipe: Recipe, whole: Collection[str] = ()) -> Ranges:
     Raises:
         UsageError: The recipe's percentile makes no sense.
     """
-    everything = replace(recipe, calibrator="minmax")
-    return {
-        name: _clip(seen, everything if name in whole else recipe) for name, seen in ranges.items()
-    }
+    ends = {spec.name for spec in graph.outputs}
+    clipped = {}
+    for name, seen in ranges.items():
+        layer = graph.tensor_layers.get(name, "")
+        chosen = "minmax" if name in ends else recipe.calibrator_of(layer, graph.format)
+        clipped[name] = _clip(seen, recipe, chosen, grid_of(recipe, layer, graph.format))
+    return clipped
 
 
 def needs_histograms(recipe: Recipe) -> bool:
-    """Whether the recipe's calibrator looks at more than the minimum and maximum."""
-    return recipe.calibrator != "minmax"
+    """Whether a calibrator of the recipe looks at more than the minimum and maximum."""
+    named = {recipe.calibrator, *(scope.calibrator or "minmax" for scope in recipe.scopes)}
+    return named != {"minmax"}
 
 
-def _clip(seen: TensorRange, recipe: Recipe) -> TensorRange:
-    chosen = _with_zero(*CALIBRATORS[recipe.calibrator](seen, recipe))
+def _clip(seen: TensorRange, recipe: Recipe, calibrator: Calibrator, grid: Grid) -> TensorRange:
+    chosen = _with_zero(*CALIBRATORS[calibrator](seen, recipe, grid))
     # Of a tensor that is zero almost always, a percentile would leave nothing.
     for low, high in (chosen, _with_zero(seen.low, seen.high)):
         if high - low > _NARROWEST:
@@ -72,29 +85,46 @@ def _with_zero(low: float, high: float) -> tuple[float, float]:
     return min(low, 0.0), max(high, 0.0)
 
 
-def _minmax(seen: TensorRange, recipe: Recipe) -> tuple[float, float]:
+def _minmax(seen: TensorRange, recipe: Recipe, grid: Grid) -> tuple[float, float]:
     return seen.low, seen.high
 
 
-def _percentile(seen: TensorRange, recipe: Recipe) -> tuple[float, float]:
+def _percentile(seen: TensorRange, recipe: Recipe, grid: Grid) -> tuple[float, float]:
     if not 50.0 < recipe.percentile <= 100.0:
         raise UsageError(
             f"The percentile is {recipe.percentile}, which keeps too little or too much.",
             "Give a share in percent above 50 and at most 100, such as 99.99.",
         )
-    if seen.counts is None:
-        raise InternalError("The percentile calibrator was given ranges without histograms.")
-    width = 2 * seen.edge / seen.counts.size
-    counts = seen.counts.copy()
+    histogram = _histogram(seen)
+    width = 2 * seen.edge / histogram.size
+    counts = histogram.copy()
     counts[counts.size // 2] = 0
     cut = counts.sum() * (100.0 - recipe.percentile) / 200.0
     left = int(np.searchsorted(np.cumsum(counts), cut, side="right"))
     right = int(np.searchsorted(np.cumsum(counts[::-1]), cut, side="right"))
     low = -seen.edge + left * width
     high = seen.edge - right * width
-    if seen.counts[counts.size // 2]:
+    if histogram[counts.size // 2]:
         high = max(high, width)
     return max(low, seen.low), min(high, seen.high)
 
 
-CALIBRATORS: Mapping[str, Clipping] = {"minmax": _minmax, "percentile": _percentile}
+def _searched(search: Search) -> Clipping:
+    def clipping(seen: TensorRange, recipe: Recipe, grid: Grid) -> tuple[float, float]:
+        return search(_histogram(seen), seen.edge, seen.low, seen.high, grid)
+
+    return clipping
+
+
+def _histogram(seen: TensorRange) -> Array:
+    if seen.counts is None:
+        raise InternalError("A calibrator was given ranges without histograms.")
+    return seen.counts
+
+
+CALIBRATORS: Mapping[Calibrator, Clipping] = {
+    "minmax": _minmax,
+    "percentile": _percentile,
+    "mse": _searched(least_squared_error),
+    "entropy": _searched(least_divergence),
+}

@@ -38,8 +38,9 @@ _COMMENTS = {
         f"Numbers of every layer that no [[scopes]] below names: {', '.join(_PRECISIONS)}."
     ),
     "calibrator": (
-        "How an activation's range is chosen from what calibration saw: minmax takes\n"
-        "# all of it, percentile cuts rare outliers off."
+        "How an activation's range is chosen from what calibration saw: minmax takes all\n"
+        "# of it, percentile cuts rare outliers off, mse looks for the least squared error\n"
+        "# of cutting and rounding, entropy for the least loss of information (KL)."
     ),
     "percentile": "Share of the values that the percentile calibrator keeps, in percent.",
     "passes": "What is done to the float weights before, in this order.",

@@ -1,4 +1,5 @@
 import typing
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,16 +10,23 @@ from hypothesis.extra.numpy import arrays
 from edgeconv.calibrate import CALIBRATORS, Observer, clip, needs_histograms
 from edgeconv.calibrate.calibrators import _NARROWEST
 from edgeconv.errors import InternalError, UsageError
-from edgeconv.types import Recipe, TensorRange
+from edgeconv.types import FloatGraph, Recipe, Scope, TensorRange, TensorSpec
 
 VALUES = arrays(np.float32, st.integers(1, 300), elements=st.floats(-1e6, 1e6, width=32))
 PERCENTILES = st.floats(60.0, 100.0)
+GRAPH = FloatGraph(
+    "tflite",
+    Path("model.tflite"),
+    (),
+    (TensorSpec("logits", (1, 10), "float32"),),
+    {"t": "conv", "u": "sep#2"},
+)
 
 
 def clipped(values, recipe, bins=2048):
     observer = Observer("t", bins)
     observer.update(values)
-    return clip({"t": observer.range()}, recipe)["t"]
+    return clip({"t": observer.range()}, recipe, GRAPH)["t"]
 
 
 def percentile(share):
@@ -74,14 +82,14 @@ def test_a_percentile_of_100_keeps_everything():
 
 
 def test_a_tensor_of_zeros_gets_steps_that_keep_biases_small():
-    found = clip({"t": TensorRange(0.0, 0.0)}, Recipe(calibrator="minmax"))["t"]
+    found = clip({"t": TensorRange(0.0, 0.0)}, Recipe(calibrator="minmax"), GRAPH)["t"]
     assert (found.low, found.high) == (0.0, 1.0)
 
 
 @pytest.mark.parametrize("width", [1e-9, 1e-7, 2e-6, 9e-6, 2e-5, 1e-3])
 def test_no_tensor_is_too_narrow_to_be_added_to_a_dead_one(width):
-    added = clip({"t": TensorRange(0.0, width)}, Recipe(calibrator="minmax"))["t"]
-    dead = clip({"t": TensorRange(0.0, 0.0)}, Recipe(calibrator="minmax"))["t"]
+    added = clip({"t": TensorRange(0.0, width)}, Recipe(calibrator="minmax"), GRAPH)["t"]
+    dead = clip({"t": TensorRange(0.0, 0.0)}, Recipe(calibrator="minmax"), GRAPH)["t"]
     # TFLite's ADD aborts where the larger input's step is 2^19 times the output's.
     assert (dead.high - dead.low) / (added.high - added.low) < 2**19
 
@@ -92,10 +100,45 @@ def test_a_share_that_makes_no_sense_is_refused(share):
         clipped(np.ones(3, np.float32), percentile(share))
 
 
-def test_percentile_without_histograms_is_our_bug():
-    assert needs_histograms(percentile(99.0)) and not needs_histograms(Recipe(calibrator="minmax"))
+@pytest.mark.parametrize("name", sorted(set(CALIBRATORS) - {"minmax"}))
+def test_a_calibrator_without_its_histograms_is_our_bug(name):
+    recipe = Recipe(calibrator=name)
+    assert needs_histograms(recipe)
     with pytest.raises(InternalError):
-        clipped(np.ones(3, np.float32), percentile(99.0), bins=0)
+        clipped(np.ones(3, np.float32), recipe, bins=0)
+
+
+def test_minmax_needs_no_histograms_unless_a_scope_names_another():
+    assert not needs_histograms(Recipe(calibrator="minmax"))
+    assert needs_histograms(Recipe(calibrator="minmax", scopes=(Scope("c*", calibrator="mse"),)))
+    assert not needs_histograms(Recipe(calibrator="minmax", scopes=(Scope("c*", "fp32"),)))
+
+
+@given(VALUES, st.sampled_from(sorted(CALIBRATORS)))
+def test_no_calibrator_leaves_what_was_seen_and_all_hold_zero(values, name):
+    whole = clipped(values, Recipe(calibrator="minmax"))
+    found = clipped(values, Recipe(calibrator=name))
+    assert whole.low <= found.low <= 0 <= found.high <= whole.high
+    assert found.low < found.high
+
+
+LONG_TAIL = np.append(np.linspace(-1, 1, 8000), 1000.0).astype(np.float32)
+
+
+def test_a_scope_chooses_the_calibrator_of_its_layers_alone():
+    observer = Observer("t", 2048)
+    observer.update(LONG_TAIL)
+    seen = {"t": observer.range(), "u": observer.range(), "logits": observer.range()}
+    for scope, cut in (
+        (Scope("conv", calibrator="percentile"), {"t"}),
+        (Scope("sep", calibrator="percentile"), {"u"}),
+        (Scope("*", calibrator="percentile"), {"t", "u"}),
+        (Scope("*", calibrator="percentile", format="onnx"), set()),
+        (Scope("*", "fp32"), set()),
+    ):
+        recipe = Recipe(calibrator="minmax", percentile=99.0, scopes=(scope,))
+        found = clip(seen, recipe, GRAPH)
+        assert {name for name, each in found.items() if each.high < 1000} == cut, scope
 
 
 def test_the_outputs_keep_their_whole_range():
@@ -103,5 +146,5 @@ def test_the_outputs_keep_their_whole_range():
     observer = Observer("t", 2048)
     observer.update(values)
     seen = {"hidden": observer.range(), "logits": observer.range()}
-    found = clip(seen, percentile(99.0), whole=["logits"])
+    found = clip(seen, percentile(99.0), GRAPH)
     assert found["hidden"].high < found["logits"].high == 1000.0

@@ -118,7 +118,7 @@ def test_a_real_model_keeps_its_answers(shared_data, tmp_path, name):
         Silent(),
         histograms=calibrate.needs_histograms(recipe),
     )
-    ranges = calibrate.clip(seen, recipe, whole=[spec.name for spec in graph.outputs])
+    ranges = calibrate.clip(seen, recipe, graph)
     ready = prepare.apply(ONNX, graph, ranges, recipe, tmp_path)
     artifact = ONNX.quantize(ready, ranges, recipe, tmp_path / "q.onnx")
     assert artifact.operators["QLinearConv"] == convolutions
