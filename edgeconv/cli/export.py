@@ -12,7 +12,7 @@ from edgeconv.cli.arguments import filled, whole_number
 from edgeconv.cli.console import Console
 from edgeconv.cli.table import export_table
 from edgeconv.errors import UsageError
-from edgeconv.types import Format, Precision, Recipe, Task
+from edgeconv.types import Calibrator, Format, Precision, Recipe, Task
 
 if TYPE_CHECKING:
     from edgeconv.device import Device
@@ -150,6 +150,12 @@ def _configure_rest(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--recipe", type=Path, metavar="FILE", help="recipe.toml of a bundle")
     group.add_argument(
+        "--calibrator",
+        choices=get_args(Calibrator),
+        help="how the range of an activation is chosen: all that was seen, without rare outliers "
+        "(default), least squared error, or least loss of information",
+    )
+    group.add_argument(
         "--max-drop",
         metavar="METRIC=N",
         help="what may be lost, such as top1=1.0 (points, the default)",
@@ -232,16 +238,21 @@ def _recipe(args: argparse.Namespace, target: Device | None) -> Recipe:
 
         precision: Precision | None = args.precision
         recipe = recipe_for(target, precision) if target else Recipe(precision=precision or "int8")
+        recipe = replace(recipe, calibrator=args.calibrator or recipe.calibrator)
         return replace(recipe, keep_softmax=args.keep_softmax)
     from edgeconv.quantize.recipe import read_recipe
 
     recipe = read_recipe(args.recipe)
-    if args.precision is not None and args.precision != recipe.precision:
-        raise UsageError(
-            f"--{args.precision} contradicts {args.recipe.name}, which says {recipe.precision}.",
-            "Leave one of them out.",
-        )
+    _refuse_contradiction(f"--{args.precision}", args.precision, recipe.precision, args.recipe)
+    _refuse_contradiction("--calibrator", args.calibrator, recipe.calibrator, args.recipe)
     return replace(recipe, keep_softmax=recipe.keep_softmax or args.keep_softmax)
+
+
+def _refuse_contradiction(option: str, wanted: str | None, written: str, file: Path) -> None:
+    if wanted is not None and wanted != written:
+        raise UsageError(
+            f"{option} contradicts {file.name}, which says {written}.", "Leave one of them out."
+        )
 
 
 def _formats(text: str | None, target: Device | None) -> tuple[Format, ...]:
