@@ -29,6 +29,8 @@ class ExportRequest:
         force: Replace a bundle that is there.
         device: Where it is to run; ``device.recipe_for`` and ``Device.formats`` are
             what follows from it. None for no device in particular.
+        cache: Take from the user's cache what was made before, and keep there what
+            the next run needs too; the bundle is the same either way.
     """
 
     model: LoadRequest
@@ -39,6 +41,7 @@ class ExportRequest:
     output: Path | None = None
     force: bool = False
     device: Device | None = None
+    cache: bool = True
 
 
 @dataclass(frozen=True)

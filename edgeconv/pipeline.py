@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from edgeconv import data, device, load, package, steps, verify
+from edgeconv.cache import user_cache
 from edgeconv.order import Export, ExportRequest
 from edgeconv.progress import Progress, Silent
 from edgeconv.targets import TARGETS
@@ -38,10 +39,11 @@ def export(request: ExportRequest, progress: Progress | None = None) -> Export:
     """
     watch = progress or Silent()
     recipe, destination = request.recipe, steps.check(request, watch)
+    cache = user_cache(watch) if request.cache else None
     with tempfile.TemporaryDirectory(prefix="edgeconv-") as name, ThreadPoolExecutor(1) as aside:
         folder = Path(name)
         # The workshop ends first, which ends whatever waits for it beside us.
-        with ThreadPoolExecutor(1) as beside, Workshop(folder) as workshop:
+        with ThreadPoolExecutor(1) as beside, Workshop(folder, cache) as workshop:
             watch.stage(f"load {request.model.name}")
             source = load.load(request.model, workshop, folder, watch)
             source = steps.refuse_source(source, request, watch)

@@ -91,6 +91,8 @@ class SourceModel:
         operators: (layer, TensorFlow operator) of what computes in float, in order.
         weight_count: Float constants in the graph.
         activation_count: The most activations alive at once, for one item; an estimate.
+        graph_sha256: Of the file ``graph``, which need not have been written yet where
+            the cache knew all this; "" where nobody said.
     """
 
     name: str
@@ -106,6 +108,7 @@ class SourceModel:
     operators: tuple[tuple[str, str], ...] = ()
     weight_count: int = 0
     activation_count: int = 0
+    graph_sha256: str = ""
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from types import TracebackType
 from typing import IO, Any
 
 from edgeconv import errors
+from edgeconv.cache import Cache
 from edgeconv.progress import Progress, Silent
 
 __all__ = ["Workshop"]
@@ -47,15 +48,33 @@ _ENVIRONMENT = {
 class Workshop:
     """The parent's side: start the child, call functions in it, end it.
 
+    The child is started by the first call, so that a run in which the cache knows
+    all the answers never starts it.
+
     Args:
         folder: Scratch folder for the child's log.
+        cache: Where callers may keep what functions returned; None for nowhere.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, cache: Cache | None = None) -> None:
+        self.cache = cache
         self._log = folder / "workshop.log"
         self._one_at_a_time = threading.Lock()
+        self._child: subprocess.Popen[bytes] | None = None
+        self._deferred: list[tuple[str, bytes]] = []
+        self._closed = False
+
+    def start(self) -> int:
+        """Start the child unless it was started before; returns its process id."""
+        if self._child is None:
+            self._child = self._started()
+        return self._child.pid
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        if self._closed:
+            raise errors.InternalError("The TensorFlow process was ended before this call.")
         with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
+            return subprocess.Popen(
                 [sys.executable, "-m", "edgeconv.workshop"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -94,18 +113,28 @@ class Workshop:
                 where it raised anything else or the child died.
         """
         watcher = progress or Silent()
-        request = json.dumps({"function": function, "arguments": arguments})
         with self._one_at_a_time:
-            return self._call(request.encode(), function, watcher)
+            self.start()
+            while self._deferred:
+                earlier, request = self._deferred[0]
+                self._call(request, earlier, Silent())
+                self._deferred.pop(0)
+            return self._call(_request(function, arguments), function, watcher)
+
+    def defer(self, function: str, **arguments: Any) -> None:
+        """Call ``function`` as ``call`` does, but not before the next call of another."""
+        with self._one_at_a_time:
+            self._deferred.append((function, _request(function, arguments)))
 
     def _call(self, request: bytes, function: str, watcher: Progress) -> Any:
-        assert self._process.stdin is not None and self._process.stdout is not None
+        child = self._child
+        assert child is not None and child.stdin is not None and child.stdout is not None
         try:
-            self._process.stdin.write(request + b"\n")
-            self._process.stdin.flush()
+            child.stdin.write(request + b"\n")
+            child.stdin.flush()
         except BrokenPipeError:
-            raise self._death(function) from None
-        for line in self._process.stdout:
+            raise self._death(child, function) from None
+        for line in child.stdout:
             message = json.loads(line)
             kind = message["kind"]
             if kind == "stage":
@@ -122,15 +151,15 @@ class Workshop:
                 if message["traceback"]:
                     error.add_note("In the TensorFlow process:\n" + message["traceback"])
                 raise error
-        raise self._death(function)
+        raise self._death(child, function)
 
     @property
     def alive(self) -> bool:
-        """Whether the child still runs."""
-        return self._process.poll() is None
+        """Whether the child still runs, or may yet be started."""
+        return not self._closed if self._child is None else self._child.poll() is None
 
-    def _death(self, function: str) -> errors.EdgeconvError:
-        code = self._process.wait()
+    def _death(self, child: subprocess.Popen[bytes], function: str) -> errors.EdgeconvError:
+        code = child.wait()
         if code == -signal.SIGKILL:
             return errors.HostFailure(
                 "The TensorFlow process was killed, most likely because memory ran out.",
@@ -145,13 +174,21 @@ class Workshop:
 
     def close(self) -> None:
         """End the child at once; its memory goes back to the system."""
+        self._closed = True
+        child = self._child
+        if child is None:
+            return
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+        for pipe in (child.stdin, child.stdout):
             if pipe is not None:
                 with contextlib.suppress(OSError):
                     pipe.close()
+
+
+def _request(function: str, arguments: dict[str, Any]) -> bytes:
+    return json.dumps({"function": function, "arguments": arguments}).encode()
 
 
 class _Forwarder:

@@ -38,6 +38,11 @@ examples:
   edgeconv export mobilenetv2 --device raspberrypi4
       what that device runs best: format, precision and flavour follow; see edgeconv devices
 
+environment:
+  EDGECONV_CACHE      folder of what the next export of the same model need not make again
+                      (default: ~/.cache/edgeconv); in CI, keep it between jobs
+  EDGECONV_CACHE_MIB  how large it may grow (default: 4096; 0 for no cache)
+
 exit codes:
   0  written, and parity not lost      4  model not supported
   1  written, but parity was lost      5  an optional package is missing
@@ -169,6 +174,11 @@ def _configure_rest(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--output", type=Path, metavar="DIR", help="default: ./NAME-PRECISION")
     group.add_argument("--force", action="store_true", help="replace a bundle that is there")
     group.add_argument(
+        "--no-cache",
+        action="store_true",
+        help="convert from scratch: take nothing from earlier runs, keep nothing for later ones",
+    )
+    group.add_argument(
         "--seed",
         type=whole_number(0, 2**32 - 1),
         default=0,
@@ -229,6 +239,7 @@ def _request(args: argparse.Namespace) -> ExportRequest:
         output=args.output,
         force=args.force,
         device=target,
+        cache=not args.no_cache,
     )
 
 

@@ -207,7 +207,7 @@ def _finish(
     scopes = scopes or graphs.guess_scopes(graph_def)
     renamed = graphs.rename_scopes(graph_def, scopes, names)
     graphs.refuse_non_finite(graph_def)
-    graphs.write_graph(graph_def, out)
+    sha256 = graphs.write_graph(graph_def, out)
     layers = list(dict.fromkeys(p.split("/call")[0] for p in scopes.values()))
     return {
         "inputs": [
@@ -231,4 +231,5 @@ def _finish(
             live.graph, live.inputs[: len(specs)], live.outputs
         ),
         "parameters": int(model.count_params()) if model is not None else None,
+        "graph_sha256": sha256,
     }

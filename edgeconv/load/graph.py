@@ -6,6 +6,7 @@ reference answers, and its frozen form is what the formats are lowered from.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -246,6 +247,8 @@ def refuse_non_finite(graph_def: Any) -> None:
             )
 
 
-def write_graph(graph_def: Any, path: Path) -> None:
-    """Write ``graph_def`` with a stable byte order."""
-    path.write_bytes(graph_def.SerializeToString(deterministic=True))
+def write_graph(graph_def: Any, path: Path) -> str:
+    """Write ``graph_def`` with a stable byte order and return its SHA-256."""
+    content = graph_def.SerializeToString(deterministic=True)
+    path.write_bytes(content)
+    return hashlib.sha256(content).hexdigest()

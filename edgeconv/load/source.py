@@ -14,6 +14,7 @@ from edgeconv.load import zoo
 from edgeconv.load.guard import check_source
 from edgeconv.load.imagenet import imagenet_labels
 from edgeconv.load.labels import read_labels
+from edgeconv.load.once import opened_once
 from edgeconv.load.variant import Variant, published, variant
 from edgeconv.load.weights import find_weights
 from edgeconv.preprocess import Preprocess
@@ -126,6 +127,7 @@ def load(request: LoadRequest, workshop: Workshop, folder: Path, progress: Progr
         operators=tuple((layer, operator) for layer, operator in info["operators"]),
         weight_count=info["weight_count"],
         activation_count=info["activation_count"],
+        graph_sha256=info["graph_sha256"],
     )
 
 
@@ -191,15 +193,22 @@ class _Opener:
         else:
             function = "edgeconv.load.child:open_file"
             arguments |= {"trust": request.trust, "custom": request.custom}
-        info = self._call(function, path.name, **arguments)
-        return info, None, {"file": path.name, "sha256": _sha256(path)}
+        origin = {"file": path.name, "sha256": _sha256(path)}
+        info = self._call(function, path.name, origin, **arguments)
+        return info, None, origin
 
     def open_zoo(self) -> tuple[dict[str, Any], zoo.ZooModel | None, dict[str, Any]]:
         request, wanted = self._request, _variant(self._request)
         weights = self._weights(wanted)
+        origin = wanted.provenance
+        if weights is None:
+            origin |= {"weights": "random", "seed": request.seed}
+        else:
+            origin |= {"weights": weights.name, "sha256": _sha256(weights)}
         info = self._call(
             "edgeconv.load.child:open_zoo",
             weights.name if weights else wanted.name,
+            origin,
             constructor=wanted.model.constructor,
             size=wanted.size,
             classes=wanted.classes,
@@ -210,12 +219,8 @@ class _Opener:
             out=str(self._frozen),
             keep_head=request.keep_softmax,
         )
-        origin = wanted.provenance
         if weights is None:
-            origin |= {"weights": "random", "seed": request.seed}
             self._progress.note("weights are random (--weights none): answers mean nothing")
-        else:
-            origin |= {"weights": weights.name, "sha256": _sha256(weights)}
         return info, wanted.model, origin
 
     def _weights(self, wanted: Variant) -> Path | None:
@@ -231,9 +236,11 @@ class _Opener:
             )
         return path.resolve()
 
-    def _call(self, function: str, name: str, **arguments: Any) -> dict[str, Any]:
+    def _call(
+        self, function: str, name: str, origin: dict[str, Any], **arguments: Any
+    ) -> dict[str, Any]:
         try:
-            info: dict[str, Any] = self._workshop.call(function, self._progress, **arguments)
+            return opened_once(self._workshop, function, origin, self._progress, **arguments)
         except InternalError as error:
             if not self._workshop.alive:
                 raise RefusedInput(
@@ -241,7 +248,6 @@ class _Opener:
                     "Copy it again or save the model again.",
                 ) from error
             raise
-        return info
 
 
 def _is_path(model: str) -> bool:

@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 from edgeconv import pipeline
+from edgeconv.cache import Cache
 from edgeconv.cli import main
 from edgeconv.workshop import Workshop
 
@@ -21,7 +22,7 @@ class Shared:
 
     child: Workshop | None = None
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, cache: Cache | None = None) -> None:
         if Shared.child is None or not Shared.child.alive:
             Shared.child = Workshop(Path(tempfile.mkdtemp(dir=os.environ.get("TMPDIR"))))
 

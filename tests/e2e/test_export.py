@@ -26,10 +26,12 @@ def read_json(path: Path) -> dict:
     return json.loads(path.read_text())
 
 
-def export_again(models: Path, pictures: Path, labels: Path, output: Path, **env: str) -> Outcome:
+def export_again(
+    models: Path, pictures: Path, labels: Path, output: Path, *options: str, **env: str
+) -> Outcome:
     return edgeconv(
         "export", models / "colours.keras", "--preprocess", "unit", "--labels", labels,
-        "--calibration", pictures, "--output", output, "--json", env=env,
+        "--calibration", pictures, "--output", output, "--json", *options, env=env,
     )  # fmt: skip
 
 
@@ -76,12 +78,55 @@ def test_both_formats_call_a_layer_by_its_keras_name(bundle: Path) -> None:
 def test_the_same_job_gives_the_same_bytes(
     bundle: Path, models: Path, pictures: Path, labels: Path, tmp_path: Path
 ) -> None:
-    """Also under another hash seed, which orders Python's sets of strings."""
-    done = export_again(models, pictures, labels, tmp_path / "again", PYTHONHASHSEED="99")
+    """From scratch, and under another hash seed, which orders Python's sets of strings."""
+    again = tmp_path / "again"
+    done = export_again(models, pictures, labels, again, "--no-cache", PYTHONHASHSEED="99")
 
     assert done.code == 0, done.stderr
     for name in sorted(FILES - DATED):
+        assert (again / name).read_bytes() == (bundle / name).read_bytes(), name
+
+
+def test_the_second_export_needs_no_tensorflow_and_gives_the_same_bytes(
+    bundle: Path, models: Path, pictures: Path, labels: Path, tmp_path: Path
+) -> None:
+    """``bundle`` filled the cache; a child process would be a TensorFlow of its own."""
+    script = """
+import sys
+from edgeconv.cli import main
+from edgeconv.workshop import Workshop
+def refuse(self): raise AssertionError("TensorFlow was started")
+Workshop._started = refuse
+sys.exit(main(sys.argv[1:]))
+"""
+    done = subprocess.run(
+        [
+            *(sys.executable, "-c", script, "export", models / "colours.keras"),
+            *("--preprocess", "unit", "--labels", labels, "--calibration", pictures),
+            *("--output", tmp_path / "again", "--debug"),
+        ],
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode == 0, done.stderr
+    for name in sorted(FILES - DATED):
         assert (tmp_path / "again" / name).read_bytes() == (bundle / name).read_bytes(), name
+
+
+def test_new_data_wake_a_model_that_the_cache_described(
+    bundle: Path, models: Path, labels: Path, run: Run, tmp_path: Path
+) -> None:
+    """Its layers come from the cache, its answers to other pictures don't."""
+    done = run(
+        "export", models / "colours.keras", "--preprocess", "unit", "--labels", labels,
+        "--calibration", f"{models / 'colours.npz'}:train", "--output", "other",
+    )  # fmt: skip
+
+    assert done.code == 0, done.stderr
+    verdict = read_json(tmp_path / "other" / "verdict.json")
+    assert verdict["samples"] == 120
+    assert verdict["artifacts"][0]["metrics"]["top1_reference"] == 100.0
 
 
 def test_the_recipe_of_a_bundle_makes_the_same_model(

@@ -81,9 +81,30 @@ def test_a_crash_is_told_from_a_hang(workshop: Workshop) -> None:
     assert not workshop.alive
 
 
+def test_the_child_is_started_by_the_first_call_alone(tmp_path: Path) -> None:
+    with Workshop(tmp_path):
+        assert not (tmp_path / "workshop.log").exists()
+
+
+def test_a_deferred_call_runs_before_the_next_one_and_once(workshop: Workshop) -> None:
+    workshop.defer(f"{CALLS}:remember", value="kept")
+
+    assert workshop.call(f"{CALLS}:recall") == "kept"
+    workshop.call(f"{CALLS}:remember", value="newer")
+    assert workshop.call(f"{CALLS}:recall") == "newer"
+
+
+def test_the_error_of_a_deferred_call_is_raised_by_the_next(workshop: Workshop) -> None:
+    workshop.defer(f"{CALLS}:refuse")
+
+    for _ in range(2):
+        with pytest.raises(RefusedInput):
+            workshop.call(f"{CALLS}:recall")
+
+
 def test_nothing_runs_after_it_is_closed(tmp_path: Path) -> None:
     child = Workshop(tmp_path)
-    pid = child._process.pid
+    pid = child.start()
 
     child.close()
 
@@ -96,7 +117,7 @@ def test_the_child_dies_with_a_killed_parent(tmp_path: Path) -> None:
 
     script = (
         "import sys, time; from pathlib import Path; from edgeconv.workshop import Workshop\n"
-        "w = Workshop(Path(sys.argv[1])); print(w._process.pid, flush=True); time.sleep(60)"
+        "w = Workshop(Path(sys.argv[1])); print(w.start(), flush=True); time.sleep(60)"
     )
     parent = subprocess.Popen(
         [sys.executable, "-c", script, tmp_path], stdout=subprocess.PIPE, text=True

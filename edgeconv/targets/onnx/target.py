@@ -10,6 +10,7 @@ from edgeconv.progress import Progress
 from edgeconv.runtime.engines import open_model
 from edgeconv.targets.anatomy import Anatomy
 from edgeconv.targets.base import Runner, Target
+from edgeconv.targets.cache import lowered_once
 from edgeconv.targets.onnx import graph as graphs
 from edgeconv.targets.onnx.anatomy import OnnxAnatomy
 from edgeconv.targets.onnx.lower import lower_source
@@ -42,7 +43,7 @@ class OnnxTarget:
 
     def lower(self, source: SourceModel, workshop: Workshop, folder: Path) -> FloatGraph:
         """See ``Target.lower``."""
-        return lower_source(source, workshop, folder)
+        return lowered_once(lower_source, "onnx", source, workshop, folder)
 
     def layers(self, graph: FloatGraph) -> list[Layer]:
         """See ``Target.layers``."""

@@ -10,6 +10,7 @@ from edgeconv.progress import Progress
 from edgeconv.runtime.engines import open_model
 from edgeconv.targets.anatomy import Anatomy
 from edgeconv.targets.base import Runner, Target
+from edgeconv.targets.cache import lowered_once
 from edgeconv.targets.tflite import graph as graphs
 from edgeconv.targets.tflite.anatomy import TfliteAnatomy
 from edgeconv.targets.tflite.lower import lower_source
@@ -42,7 +43,7 @@ class TfliteTarget:
 
     def lower(self, source: SourceModel, workshop: Workshop, folder: Path) -> FloatGraph:
         """See ``Target.lower``."""
-        return lower_source(source, workshop, folder)
+        return lowered_once(lower_source, "tflite", source, workshop, folder)
 
     def layers(self, graph: FloatGraph) -> list[Layer]:
         """See ``Target.layers``."""
