@@ -1,6 +1,7 @@
 """The main job, a room a line: load, lower, calibrate, quantize, verify, bundle.
 
-A model walks through the rooms in this order and never turns back.
+A model walks through the rooms in this order; quantize turns back (``recover``) as long as
+accuracy is lost on what was held back of the calibration set.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from edgeconv import data, device, load, package, steps, verify
+from edgeconv import data, device, load, package, steps, trials, verify
 from edgeconv.cache import user_cache
 from edgeconv.order import Export, ExportRequest
 from edgeconv.progress import Progress, Silent
@@ -50,26 +51,28 @@ def export(request: ExportRequest, progress: Progress | None = None) -> Export:
             source = data.with_input_scale(request.data, source, watch)
             calibrates = recipe.precision in _CALIBRATED
             calibration, parity = data.choose(request.data, source, calibrates, watch)
+            calibration, held = data.hold_back(calibration, request.data.seed)
             source = load.settle_task(source, labelled=parity.labelled)
             targets = [TARGETS[format] for format in request.formats]
             # TensorFlow lowers one format while we calibrate the other.
             lowered = [beside.submit(t.lower, source, workshop, folder) for t in targets]
             asked = beside.submit(load.answers, source, parity, workshop, folder)
-            graphs, made = [], []
+            pieces = []
             for target, job in zip(targets, lowered, strict=True):
                 watch.stage(f"lower to {target.title}")
-                graphs.append(steps.refuse_graph(job.result(), request, folder, watch))
-                steps.refuse_overflow(graphs[-1], parity, recipe, watch)
-                made.append(steps.quantize(graphs[-1], calibration, recipe, folder, watch))
-            artifacts = [artifact for artifact, _ in made]
+                graph = steps.refuse_graph(job.result(), request, folder, watch)
+                steps.refuse_overflow(graph, parity, recipe, watch)
+                pieces.append(steps.observe(graph, calibration, recipe, watch))
+            found = trials.quantize(pieces, held, source, request, recipe, folder, watch)
+            recipe, made, artifacts = found.recipe, found.made, found.artifacts
             # Layers are compared while the original answers and the artifacts are judged.
             compared = [
-                aside.submit(steps.layers, artifact, graph, parity, watch)
-                for artifact, graph in zip(artifacts, graphs, strict=True)
+                aside.submit(steps.layers, artifact, piece.graph, parity, watch)
+                for artifact, piece in zip(artifacts, pieces, strict=True)
             ]
             watch.stage("ask the original")
             reference = asked.result()
-        floats = [steps.write(graph, {}, _FLOAT, folder) for graph in graphs]
+        floats = [steps.write(piece.graph, {}, _FLOAT, folder) for piece in pieces]
         for artifact, model in floats:
             verify.check_conversion(artifact, model, reference, parity, source)
         watch.stage("verify", len(parity))
@@ -89,6 +92,8 @@ def export(request: ExportRequest, progress: Progress | None = None) -> Export:
         watch.stage("measure latency")
         golden = next(iter(parity.batches(_GOLDEN_ITEMS))).x
         bench = device.bench(made, floats, [x[:1] for x in golden], steps.threads(request))
+        bench |= found.timings
+        verdict = steps.within(verdict, artifacts, bench, request.limits)
         watch.stage("write the bundle")
         package.write_bundle(
             destination,
@@ -97,10 +102,11 @@ def export(request: ExportRequest, progress: Progress | None = None) -> Export:
             recipe=recipe,
             verdict=verify.verdict_to_json(verdict),
             bench=bench,
-            report=steps.page(verdict, bench, recipe, differing, source.labels, parity),
+            recovery=found.account,
+            report=steps.page(verdict, bench, found, differing, source.labels, parity),
             golden_inputs=golden,
             versions=package.tool_versions(),
             force=request.force,
             device=steps.described_device(request),
         )
-    return Export(destination, verdict, bench)
+    return Export(destination, verdict, bench, found.account)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from edgeconv import data, device, load, package, prepare, report, verify
 from edgeconv.calibrate import clip, needs_histograms
 from edgeconv.data import Items
 from edgeconv.errors import EdgeconvError, Unsupported
-from edgeconv.order import ExportRequest
+from edgeconv.order import ExportRequest, Limits
 from edgeconv.progress import Progress, Silent
 from edgeconv.quantize import recipe_to_text
 from edgeconv.runtime.engines import Model
@@ -29,16 +29,20 @@ from edgeconv.types import (
 )
 
 __all__ = [
+    "Found",
+    "Piece",
     "check",
     "described_device",
     "layers",
+    "make",
+    "observe",
     "page",
-    "quantize",
     "refuse_graph",
     "refuse_overflow",
     "refuse_source",
     "threads",
     "with_layers",
+    "within",
     "write",
 ]
 
@@ -50,6 +54,43 @@ _BLAMED_OPERATORS = 400
 #: Items on which float16's range is tried; a factor of 4 is kept for all the others.
 _TRIED_ITEMS = 8
 _LARGEST_HALF, _HEADROOM = 65504.0, 4.0
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A float graph on its way.
+
+    Attributes:
+        graph: As it was lowered.
+        ranges: What calibration saw in it; none where the precision needs none.
+        calibration: On what; None likewise.
+    """
+
+    graph: FloatGraph
+    ranges: Ranges
+    calibration: Dataset | None
+
+
+@dataclass(frozen=True)
+class Found:
+    """The artifacts that ship, and how they were come by.
+
+    Attributes:
+        recipe: They were made by.
+        made: One a format, each with what runs it.
+        account: The content of recovery.json; None where nothing was searched for.
+        timings: What bench.json says of the search.
+    """
+
+    recipe: Recipe
+    made: list[tuple[Artifact, Model]]
+    account: dict[str, Any] | None = None
+    timings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def artifacts(self) -> list[Artifact]:
+        """Without what runs them."""
+        return [artifact for artifact, _ in self.made]
 
 
 def check(request: ExportRequest, watch: Progress) -> Path:
@@ -132,29 +173,42 @@ def refuse_overflow(graph: FloatGraph, parity: Items, recipe: Recipe, watch: Pro
         watch.note(f"{where} reaches {most:,.0f} on {_TRIED_ITEMS} items; float16 ends at 65,504.")
 
 
-def quantize(
-    graph: FloatGraph, calibration: Dataset | None, recipe: Recipe, folder: Path, watch: Progress
-) -> tuple[Artifact, Model]:
-    """Observe, prepare the weights, quantize.
+def observe(
+    graph: FloatGraph, calibration: Dataset | None, recipe: Recipe, watch: Progress
+) -> Piece:
+    """Run the float graph over the calibration set.
 
     Args:
         graph: Float.
-        calibration: None where the precision needs none.
+        calibration: Read once; None where the precision needs none.
+        recipe: Its calibrators decide what is kept of the activations.
+        watch: Told what is being done.
+    """
+    if calibration is None:
+        return Piece(graph, {}, None)
+    target = TARGETS[graph.format]
+    watch.stage(f"calibrate {target.title}", len(calibration))
+    ranges = target.observe(graph, calibration, watch, histograms=needs_histograms(recipe))
+    return Piece(graph, ranges, calibration)
+
+
+def make(piece: Piece, recipe: Recipe, folder: Path) -> tuple[Artifact, Model]:
+    """Clip the ranges, prepare the weights, quantize.
+
+    Args:
+        piece: A float graph and what was seen in it.
         recipe: How.
         folder: Scratch.
-        watch: Told what is being done.
 
     Returns:
         The artifact, and what runs it.
     """
-    if calibration is None:
-        return write(graph, {}, recipe, folder)
-    target = TARGETS[graph.format]
-    watch.stage(f"calibrate {target.title}", len(calibration))
-    ranges = target.observe(graph, calibration, watch, histograms=needs_histograms(recipe))
-    clipped = clip(ranges, recipe, graph)
-    watch.stage(f"quantize {target.title}")
-    return write(prepare.apply(target, graph, clipped, recipe, folder), clipped, recipe, folder)
+    if piece.calibration is None:
+        return write(piece.graph, {}, recipe, folder)
+    target = TARGETS[piece.graph.format]
+    clipped = clip(piece.ranges, recipe, piece.graph)
+    prepared = prepare.apply(target, piece.graph, clipped, recipe, folder)
+    return write(prepared, clipped, recipe, folder)
 
 
 def layers(
@@ -184,10 +238,24 @@ def with_layers(verdict: Verdict, found: Sequence[tuple[Mapping[str, Any], ...]]
     return replace(verdict, artifacts=tuple(replace(each, layers=own) for each, own in pairs))
 
 
+def within(
+    verdict: Verdict, artifacts: Sequence[Artifact], bench: Mapping[str, Any], limits: Limits
+) -> Verdict:
+    """The verdict, failed where an artifact takes more than the order allows."""
+    judged = []
+    for each, artifact, row in zip(verdict.artifacts, artifacts, bench["artifacts"], strict=True):
+        broken = limits.exceeded(artifact.size_bytes, row["latency_ms_median"])
+        reason = "; ".join((*broken, each.reason))
+        judged.append(replace(each, status="fail", reason=reason) if broken else each)
+    if any(each.status == "fail" for each in judged):
+        return replace(verdict, status="fail", artifacts=tuple(judged))
+    return verdict
+
+
 def page(
     verdict: Verdict,
     bench: Mapping[str, Any],
-    recipe: Recipe,
+    found: Found,
     differing: Sequence[verify.Disagreement],
     labels: Sequence[str],
     parity: Items,
@@ -195,8 +263,10 @@ def page(
     """What writes report.html once manifest.json is known."""
     rows = [verify.named(item, labels) for item in differing]
     pictures = data.thumbnails(parity, report.pictured(rows))
-    text = recipe_to_text(recipe)
-    return lambda manifest: report.render(verdict, manifest, bench, text, rows, pictures)
+    text = recipe_to_text(found.recipe)
+    return lambda manifest: report.render(
+        verdict, manifest, bench, text, rows, pictures, recovery=found.account
+    )
 
 
 def described_device(request: ExportRequest) -> dict[str, Any] | None:

@@ -8,9 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
+from edgeconv.cli import search
 from edgeconv.cli.arguments import filled, whole_number
 from edgeconv.cli.console import Console
-from edgeconv.cli.table import export_table
+from edgeconv.cli.table import export_table, search_table
 from edgeconv.errors import UsageError
 from edgeconv.types import Calibrator, Format, Precision, Recipe, Task
 
@@ -37,6 +38,10 @@ examples:
 
   edgeconv export mobilenetv2 --device raspberrypi4
       what that device runs best: format, precision and flavour follow; see edgeconv devices
+
+  edgeconv export flowers.keras --preprocess mobilenetv2 --calibration flowers/ \\
+      --effort best --budget 5m --max-size-mb 4
+      whatever keeps int8 nearer to the original, for five minutes; a file above 4 MB fails
 
 environment:
   EDGECONV_CACHE      folder of what the next export of the same model need not make again
@@ -71,6 +76,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         )
     _configure_model(parser.add_argument_group("the model"))
     _configure_data(parser.add_argument_group("the data"))
+    search.configure(parser.add_argument_group("keeping the accuracy"))
     _configure_rest(parser.add_argument_group("the result"))
 
 
@@ -236,6 +242,7 @@ def _request(args: argparse.Namespace) -> ExportRequest:
         recipe=recipe,
         formats=_formats(args.format, target),
         gate=verify.parse_max_drop(args.max_drop) if args.max_drop else verify.Gate(),
+        **search.order(args, recipe),
         output=args.output,
         force=args.force,
         device=target,
@@ -286,12 +293,15 @@ def _json(result: Export, code: int, target: Device | None) -> dict[str, Any]:
         "exit_code": code,
         "verdict": verify.verdict_to_json(result.verdict),
         "bench": result.bench,
+        "recovery": result.recovery,
         "device": device.describe_device(target) if target else None,
     }
 
 
 def _show(result: Export, console: Console) -> None:
     console.print("")
+    if result.recovery is not None and len(result.recovery["rungs"]) > 1:
+        console.print(search_table(result.recovery, result.bench, console.width))
     console.print(export_table(result, console.width))
     for artifact in result.verdict.artifacts:
         console.print(f"{artifact.file}: {artifact.reason}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from edgeconv.pictures import printable
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
     from edgeconv.pipeline import Export
 
-__all__ = ["export_table", "size_text", "verdict_table"]
+__all__ = ["export_table", "search_table", "size_text", "verdict_table"]
 
 _COLORS = {"pass": "green", "fail": "red", "inconclusive": "yellow"}
 #: Metric -> title, of what only some tasks have.
@@ -35,6 +36,58 @@ def export_table(result: Export, width: int) -> Table:
     rows = _with_column(rows, 1, ["size", *sizes])
     latencies = [_latency(timings.get(file)) for file in files]
     return _fitting(_with_column(rows, -1, ["ms a run (float)", *latencies]), width)
+
+
+def search_table(recovery: Mapping[str, Any], bench: Mapping[str, Any], width: int) -> Table:
+    """One row a rung and format of what was tried; one column a row where that is too wide.
+
+    Args:
+        recovery: The content of recovery.json.
+        bench: The content of bench.json, or nothing of it.
+        width: Columns of the terminal.
+    """
+    from rich.markup import escape
+
+    titles = ["tried", "file", "drop, points (95%)", "agreement", "SQNR, dB", "size", "ms", "s", ""]
+    rows = [titles]
+    times = bench.get("search") or []
+    for place, rung in enumerate(recovery["rungs"]):
+        took = times[place] if place < len(times) else {}
+        for number, each in enumerate(rung.get("artifacts", [])):
+            metrics = each.get("metrics") or {}
+            latency = (took.get("latency_ms") or {}).get(each.get("format"))
+            first = number == 0
+            rows.append(
+                [
+                    escape(printable(str(rung.get("name")))) if first else "",
+                    escape(printable(str(each.get("format")))),
+                    _tried_drop(metrics.get("top1_drop")),
+                    _percent(metrics.get("agreement")),
+                    _plain(metrics.get("sqnr_db")),
+                    size_text(each["bytes"]) if isinstance(each.get("bytes"), int) else "-",
+                    _plain(latency),
+                    _plain(took.get("seconds")) if first else "",
+                    "[green]kept[/green]" if first and rung.get("kept") else "",
+                ]
+            )
+    return _fitting(_without_empty(rows), width)
+
+
+def _without_empty(rows: list[list[str]]) -> list[list[str]]:
+    """The table without columns that say nothing in any row."""
+    said = [any(row[at] not in ("", "-") for row in rows[1:]) for at in range(len(rows[0]))]
+    return [[cell for cell, told in zip(row, said, strict=True) if told] for row in rows]
+
+
+def _tried_drop(drop: Any) -> str:
+    ends = drop.get("ci95") if isinstance(drop, Mapping) else None
+    if not isinstance(ends, list) or len(ends) != 2:
+        return "-"
+    return f"{drop['estimate']:+.1f} ({ends[0]:+.1f} to {ends[1]:+.1f})"
+
+
+def _plain(value: Any) -> str:
+    return f"{value:.1f}" if isinstance(value, int | float) else "-"
 
 
 def verdict_table(verdict: Verdict, width: int) -> Table:

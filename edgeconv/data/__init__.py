@@ -3,6 +3,7 @@
 from edgeconv.data.choose import DataRequest, check, choose
 from edgeconv.data.files import picture_items
 from edgeconv.data.folder import read_folder
+from edgeconv.data.held import hold_back
 from edgeconv.data.items import Items
 from edgeconv.data.manifest import read_manifest
 from edgeconv.data.overlap import refuse_overlap
@@ -16,6 +17,7 @@ __all__ = [
     "Items",
     "check",
     "choose",
+    "hold_back",
     "open_dataset",
     "picture_items",
     "read_folder",

@@ -46,6 +46,7 @@ def write_bundle(
     versions: Mapping[str, str],
     force: bool = False,
     device: Mapping[str, Any] | None = None,
+    recovery: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write a bundle aside and put it in its place whole.
 
@@ -63,6 +64,7 @@ def write_bundle(
         versions: Package -> version, of the tools that made the artifacts.
         force: A bundle that is there is replaced, once the new one is complete.
         device: What it was made for, as manifest.json has it; None for no device.
+        recovery: The content of recovery.json; None where nothing was searched for.
 
     Returns:
         ``destination``.
@@ -86,6 +88,8 @@ def write_bundle(
         "README.md": build_card(source, artifacts, recipe, verdict, device).encode(),
         **_model_files(artifacts),
     }
+    if recovery is not None:
+        files["recovery.json"] = json_bytes(recovery)
     if source.labels:
         files["labels.txt"] = labels_text(source.labels).encode()
     files[SUMS_FILE] = _sums(files)

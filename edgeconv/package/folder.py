@@ -33,6 +33,7 @@ BUNDLE_FILES = (
     "model.onnx",
     "model.tflite",
     "recipe.toml",
+    "recovery.json",
     "report.html",
     "verdict.json",
 )

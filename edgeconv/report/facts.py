@@ -54,6 +54,7 @@ class Facts:
     thumbnails: Mapping[str, bytes]
     compared: tuple[str, str] = ("", "")
     device: Mapping[str, Any] | None = None
+    recovery: Mapping[str, Any] | None = None
 
     @cached_property
     def rows(self) -> tuple[Row, ...]:

@@ -24,6 +24,7 @@ from edgeconv.report.sections import (
     layer_section,
     margin_section,
     moved_section,
+    recovery_section,
     verdict_section,
 )
 from edgeconv.report.text import escape
@@ -41,6 +42,7 @@ _SECTIONS = (
     artifact_section,
     margin_section,
     check_section,
+    recovery_section,
     layer_section,
     moved_section,
     latency_section,
@@ -52,6 +54,7 @@ _LINKS = {
     "artifacts": "Artifacts",
     "margin": "Margin",
     "checks": "Checks",
+    "recovery": "Search",
     "layers": "Layers",
     "moved": "Answers",
     "latency": "Latency",
@@ -69,6 +72,7 @@ def render(
     thumbnails: Mapping[str, bytes] | None = None,
     compared: tuple[str, str] = ("", ""),
     device: Mapping[str, Any] | None = None,
+    recovery: Mapping[str, Any] | None = None,
 ) -> str:
     """The page as text; the same arguments give the same bytes.
 
@@ -85,6 +89,7 @@ def render(
             page is a bundle's own.
         device: What a device was, took and gave, where one ran too; see
             ``on_device.Answers.facts``.
+        recovery: Content of recovery.json.
     """
     facts = Facts(
         verdict,
@@ -95,6 +100,7 @@ def render(
         thumbnails or {},
         compared,
         device,
+        recovery,
     )
     body = [section for write in _SECTIONS if (section := write(facts))]
     title = f"{facts.manifest.get('name', 'model')} · {verdict.status}"

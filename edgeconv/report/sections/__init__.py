@@ -8,6 +8,7 @@ from edgeconv.report.sections.latency import latency_section
 from edgeconv.report.sections.layers import layer_section
 from edgeconv.report.sections.margin import margin_section
 from edgeconv.report.sections.moved import moved_section, pictured
+from edgeconv.report.sections.recovery import recovery_section
 from edgeconv.report.sections.top import header, verdict_section
 
 __all__ = [
@@ -21,5 +22,6 @@ __all__ = [
     "margin_section",
     "moved_section",
     "pictured",
+    "recovery_section",
     "verdict_section",
 ]

@@ -13,7 +13,7 @@ from edgeconv.report.text import plain, real
 __all__ = ["latency_section"]
 
 _COUNTS = (("threads", "thread"), ("runs", "run"))
-_ELSEWHERE = ("artifacts", "date", "schema_version")
+_ELSEWHERE = ("artifacts", "date", "schema_version", "search")
 
 
 def latency_section(facts: Facts) -> str:

@@ -1,0 +1,309 @@
+"""Climb the ladder: one rung after another, each on top of what was kept before.
+
+    plain int8 ──holds──► done                      (balanced; best tries every rung)
+        │ doesn't
+        ▼
+    ranges, equalization, biases, rounding ──► most sensitive layers in float, fewest first
+
+A rung is kept only where it is better, so the result is never worse than plain int8. The
+same trials give the same recipe: no timing decides but the user's own budget and limits.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from edgeconv.progress import Progress
+from edgeconv.recover.lift import Lift
+from edgeconv.recover.rungs import RUNGS, Rung
+from edgeconv.recover.sensitivity import Sensitivity
+from edgeconv.recover.stop import Stopped, stoppable
+from edgeconv.recover.trial import Glance, Score, Trial, Try, better
+from edgeconv.types import Artifact, Format, Recipe, Scope
+
+__all__ = ["Effort", "Ended", "Recovery", "Tried", "Workbench", "climb"]
+
+Effort = Literal["fast", "balanced", "best"]
+#: Why the search ended: the gate held, nothing was left to try, or it was cut short.
+Ended = Literal["held", "tried", "budget", "interrupted"]
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """What the pipeline gives to a search.
+
+    Attributes:
+        formats: In the order of the export.
+        layers: Keras names that may be kept in float, in execution order; none where
+            the device takes nothing but integers.
+        known: Passes and calibrators that there are.
+        attempt: Makes and judges a recipe in one format, on what was held back.
+        glance: The error of a recipe in the first format, on a few items.
+        forget: Told what is still needed; files of other trials may go.
+    """
+
+    formats: tuple[Format, ...]
+    layers: tuple[str, ...]
+    known: frozenset[str]
+    attempt: Try
+    glance: Glance
+    forget: Callable[[Sequence[Score]], None]
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One rung, as it went.
+
+    Attributes:
+        name: Of the rung.
+        what: It does, in words.
+        trial: In the formats that it was tried in: the others are spared where the
+            first isn't better.
+        kept: Whether it became part of the recipe.
+        seconds: It took.
+    """
+
+    name: str
+    what: str
+    trial: Trial
+    kept: bool
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """What a search found.
+
+    Attributes:
+        effort: It was asked for.
+        recipe: The best.
+        artifacts: Made by it, in the order of the formats; none where the search was cut
+            short before plain int8 was judged.
+        ended: Why no more was tried.
+        tried: The rungs in order, plain int8 first; none where it was cut short before.
+        sensitivity: The layers by what they cost, worst first; none where none had to
+            be kept in float.
+    """
+
+    effort: Effort
+    recipe: Recipe
+    artifacts: tuple[Artifact, ...]
+    ended: Ended
+    tried: tuple[Tried, ...]
+    sensitivity: tuple[Sensitivity, ...] = ()
+
+
+class _OutOfTime(Exception):
+    """The budget is spent."""
+
+
+def climb(
+    bench: Workbench,
+    recipe: Recipe,
+    effort: Effort,
+    watch: Progress,
+    budget_s: float | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Recovery:
+    """Find the recipe that keeps the accuracy.
+
+    Args:
+        bench: Makes and judges.
+        recipe: Plain int8, where the climb begins.
+        effort: ``balanced`` ends where the gate holds; ``best`` tries all rungs that
+            cost nothing on the device, and keeps layers in float only where the gate
+            doesn't hold otherwise.
+        watch: Told which rung is tried, and the best so far.
+        budget_s: Seconds; what was begun within them is finished.
+        clock: Seconds that pass.
+
+    Returns:
+        The best recipe found until the end, the budget's end or Ctrl-C.
+    """
+    search = _Search(bench, recipe, effort, watch, budget_s, clock)
+    ended: Ended
+    try:
+        with stoppable():
+            ended = search.run()
+    except Stopped:
+        ended = "interrupted"
+        watch.note("interrupted: going on with the best so far; Ctrl-C again ends edgeconv")
+    except _OutOfTime:
+        ended = "budget"
+        watch.note(f"the budget of {budget_s:g} s is spent: going on with the best so far")
+    return search.account(ended)
+
+
+class _Search:
+    """The best so far, and how it came to be."""
+
+    def __init__(
+        self,
+        bench: Workbench,
+        recipe: Recipe,
+        effort: Effort,
+        watch: Progress,
+        budget_s: float | None,
+        clock: Callable[[], float],
+    ) -> None:
+        self._recipe = recipe
+        self._bench, self._effort, self._watch = bench, effort, watch
+        self._clock = clock
+        self._end = None if budget_s is None else clock() + budget_s
+        self._tried: list[Tried] = []
+        self._sensitivity: list[Sensitivity] = []
+        self._plain: Trial | None = None
+        self._best: Trial | None = None
+
+    def account(self, ended: Ended) -> Recovery:
+        """What came of it; everything that isn't part of it is forgotten."""
+        scores = self._best.scores if self._best else ()
+        self._bench.forget(scores)
+        recipe = self._best.recipe if self._best else self._recipe
+        made = tuple(replace(score.artifact, recipe=recipe) for score in scores)
+        tried, sensitivity = tuple(self._tried), tuple(self._sensitivity)
+        return Recovery(self._effort, recipe, made, ended, tried, sensitivity)
+
+    def run(self) -> Ended:
+        self._begin()
+        for rung in RUNGS:
+            if self._enough():
+                return "held"
+            self._step(rung)
+        if self._holding or not self._bench.layers:
+            return "held" if self._holding else "tried"
+        self._lift()
+        return "held" if self._holding else "tried"
+
+    @property
+    def _holding(self) -> bool:
+        return self._best is not None and self._best.holds
+
+    def _enough(self) -> bool:
+        return self._effort != "best" and self._holding
+
+    def _begin(self) -> None:
+        """Judge plain int8 in every format; time is no reason to leave that out."""
+        self._watch.stage("judge plain int8 on what was held back")
+        started = self._clock()
+        scores = [self._bench.attempt(self._recipe, format) for format in self._bench.formats]
+        self._plain = self._best = Trial(self._recipe, tuple(scores))
+        self._note("plain int8", "nothing changed", self._plain, True, started)
+
+    def _step(self, rung: Rung) -> None:
+        """Try one rung on top of the best, where it changes anything."""
+        assert self._best is not None and self._plain is not None
+        recipe = rung.change(self._best.recipe)
+        if not rung.possible(self._bench.known) or recipe == self._best.recipe:
+            return
+        self._watch.stage(f"try {rung.name} ({self._so_far()})")
+        started = self._clock()
+        trial = self._climbing(recipe)
+        kept = len(trial.scores) == len(self._bench.formats) and self._is_better(trial)
+        if not kept and rung.ranges_only:
+            trial, kept = self._in_one_format(trial)
+        self._note(rung.name, rung.what, trial, kept, started)
+        if kept:
+            self._best = trial
+        self._bench.forget((*self._plain.scores, *self._best.scores))
+
+    def _climbing(self, recipe: Recipe) -> Trial:
+        """The recipe in one format after the other, as long as it is better."""
+        best = self._best
+        assert best is not None
+        scores: list[Score] = []
+        # What doesn't hold yet is what a rung is for; else the cheapest format comes first.
+        order = sorted(self._bench.formats, key=lambda format: best.of(format).stands)
+        for format in order:
+            if scores and not self._is_better(Trial(recipe, tuple(scores))):
+                break
+            self._mind_the_time()
+            scores.append(self._bench.attempt(recipe, format))
+        return self._sorted(recipe, scores)
+
+    def _sorted(self, recipe: Recipe, scores: Sequence[Score]) -> Trial:
+        place = self._bench.formats.index
+        return Trial(recipe, tuple(sorted(scores, key=lambda score: place(score.format))))
+
+    def _in_one_format(self, trial: Trial) -> tuple[Trial, bool]:
+        """The new ranges for the one format that gains by them: they are each file's own."""
+        assert self._best is not None
+        for score in trial.scores:
+            here = Scope("*", calibrator=trial.recipe.calibrator, format=score.format)
+            recipe = replace(self._best.recipe, scopes=(here, *self._best.recipe.scopes))
+            others = [each for each in self._best.scores if each.format != score.format]
+            found = self._sorted(recipe, [score, *others])
+            if others and self._is_better(found):
+                return found, True
+        return trial, False
+
+    def _is_better(self, trial: Trial) -> bool:
+        assert self._best is not None and self._plain is not None
+        return better(trial, self._best, self._plain)
+
+    def _lift(self) -> None:
+        """Keep the most sensitive layers in float, fewest first, each format its own number."""
+        assert self._best is not None
+        lift = Lift(self._bench.layers, self._bench.glance, self._best.recipe, self._bench.formats)
+        self._watch.stage(f"find the most sensitive layers ({self._so_far()})")
+        self._sensitivity = lift.rank(self._mind_the_time)
+        found: dict[Format, tuple[int, Score]] = {}
+        for score in self._best.scores:
+            if not score.stands:
+                fewest = self._fewest(lift, score.format)
+                if fewest is None:
+                    return
+                found[score.format] = fewest
+        started = self._clock()
+        recipe = lift.recipe({format: count for format, (count, _) in found.items()})
+        scores = [
+            found[score.format][1] if score.format in found else score
+            for score in self._best.scores
+        ]
+        trial = Trial(recipe, tuple(scores))
+        kept = self._is_better(trial)
+        names = [each.layer for each in self._sensitivity[: max(n for n, _ in found.values())]]
+        self._note(f"{_layers(len(names))} in float", ", ".join(names), trial, kept, started)
+        if kept:
+            self._best = trial
+
+    def _fewest(self, lift: Lift, format: Format) -> tuple[int, Score] | None:
+        """The fewest layers in float that hold the gate in one format, and what they come to."""
+        seen: dict[int, Score] = {}
+
+        def holds(count: int) -> bool:
+            self._mind_the_time()
+            self._watch.stage(f"try {_layers(count)} in float ({self._so_far()})")
+            started = self._clock()
+            recipe = lift.recipe({format: count})
+            seen[count] = self._bench.attempt(recipe, format)
+            trial = Trial(recipe, (seen[count],))
+            what = "the most sensitive, so that the gate holds"
+            self._note(f"{_layers(count)} in float", what, trial, False, started)
+            return trial.holds
+
+        count = lift.fewest(holds)
+        return None if count is None else (count, seen[count])
+
+    def _mind_the_time(self) -> None:
+        if self._end is not None and self._clock() >= self._end:
+            raise _OutOfTime
+
+    def _note(self, name: str, what: str, trial: Trial, kept: bool, started: float) -> None:
+        self._tried.append(Tried(name, what, trial, kept, self._clock() - started))
+
+    def _so_far(self) -> str:
+        """The best so far in a few words, of the format that fares worst."""
+        assert self._best is not None
+        worst = max(self._best.scores, key=lambda score: score.loss)
+        agreement = worst.metrics.get("agreement")
+        if isinstance(agreement, float):
+            return f"agreement {agreement:.1f}%"
+        return f"error {worst.loss:.2g}%"
+
+
+def _layers(count: int) -> str:
+    return "1 layer" if count == 1 else f"{count} layers"

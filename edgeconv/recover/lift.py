@@ -1,0 +1,98 @@
+"""Lift: the most sensitive layers stay in float, as few as hold the gate.
+
+Which, is asked of the first format on a few items; how many, of each format on all that was
+held back, since the two formats round differently. A layer that one format alone needs
+gets a scope of that format.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+from edgeconv.recover.sensitivity import Sensitivity, most_sensitive
+from edgeconv.recover.trial import Glance
+from edgeconv.types import Format, Recipe, Scope
+
+__all__ = ["Lift"]
+
+#: Glances at one layer alone: half a second each for MobileNetV2.
+_TRIALS: Final = 64
+#: Of the worst, how many are looked at the other way round too.
+_CONFIRMED: Final = 8
+#: A model with more of its layers in float is no int8 model any more.
+_LARGEST_SHARE: Final = 0.5
+#: Passes that a glance leaves out: they take long, and hardly change the order of layers.
+_SLOW: Final = ("adaptive_rounding",)
+
+
+class Lift:
+    """The layers of one model, and how a recipe keeps some of them in float.
+
+    Args:
+        layers: Keras names in execution order.
+        glance: Error power over signal power of a recipe.
+        base: The best recipe so far.
+        formats: Of the export.
+    """
+
+    def __init__(
+        self, layers: Sequence[str], glance: Glance, base: Recipe, formats: Sequence[Format]
+    ) -> None:
+        self._layers, self._glance, self._base = layers, glance, base
+        self._formats = formats
+        self._ranked: list[Sensitivity] = []
+
+    def rank(self, tick: Callable[[], None]) -> list[Sensitivity]:
+        """The layers by what they cost, worst first; ``tick`` is called before each glance."""
+        quick = replace(self._base, passes=tuple(p for p in self._base.passes if p not in _SLOW))
+
+        def alone(names: Sequence[str]) -> float:
+            tick()
+            scopes = tuple(Scope(_literally(name), "int8") for name in names)
+            return self._glance(replace(quick, precision="fp32", scopes=scopes))
+
+        def without(names: Sequence[str]) -> float:
+            tick()
+            scopes = tuple(Scope(_literally(name), "fp32") for name in names)
+            return self._glance(replace(quick, scopes=(*quick.scopes, *scopes)))
+
+        self._ranked = most_sensitive(self._layers, alone, without, _TRIALS, _CONFIRMED)
+        return self._ranked
+
+    def fewest(self, holds: Callable[[int], bool]) -> int | None:
+        """The smallest number of layers with which the gate holds; None where none does.
+
+        Doubles until it holds, then halves the gap: more layers in float never lose more.
+        """
+        most = min(len(self._ranked), int(len(self._layers) * _LARGEST_SHARE))
+        low, high = 0, 1
+        if most < 1:
+            return None
+        while not holds(high):
+            if high >= most:
+                return None
+            low, high = high, min(2 * high, most)
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if holds(middle) else (middle, high)
+        return high
+
+    def recipe(self, counts: Mapping[Format, int]) -> Recipe:
+        """The base with so many layers in float in each format; none where it isn't named."""
+        scopes = []
+        for place, each in enumerate(self._ranked[: max(counts.values())]):
+            wanted = [format for format in self._formats if counts.get(format, 0) > place]
+            everywhere = len(wanted) == len(self._formats)
+            scopes += [
+                Scope(_literally(each.layer), "fp32", format=format)
+                for format in ([None] if everywhere else wanted)
+            ]
+        return replace(self._base, scopes=(*self._base.scopes, *scopes))
+
+
+def _literally(layer: str) -> str:
+    """The pattern that matches this name alone, whatever characters it has."""
+    return re.sub(r"([*?\[])", r"[\1]", layer)

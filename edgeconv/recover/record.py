@@ -1,0 +1,140 @@
+"""Recovery -> recovery.json and what bench.json says of it.
+
+    {"schema_version": 1, "effort", "ended", "calibrated_on": N, "held_back": N,
+     "rungs": [{"name", "what", "kept",
+                "artifacts": [{"format", "holds", "bytes", "reason", "exceeds": [...],
+                               "metrics": {"agreement": %, "mean_kl": nats, "sqnr_db": dB,
+                                           "top1_drop": {"estimate", "ci95": [lo, hi]}, ...}}]}],
+     "layers": [{"name", "formats": [...], "alone_db", "without_db"}]}
+
+Times stand in bench.json alone, so that the same search gives the same recovery.json:
+
+    "search": [{"name", "seconds", "latency_ms": {"tflite": 3.2, ...}}]
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any, Final
+
+from edgeconv.errors import RefusedInput
+from edgeconv.recover.ladder import Recovery, Tried
+from edgeconv.recover.sensitivity import Sensitivity, decibels
+from edgeconv.recover.trial import Score
+from edgeconv.types import Interval, MetricValue
+
+__all__ = ["recovery_from_text", "recovery_to_json", "timings"]
+
+_SCHEMA_VERSION: Final = 1
+_MOST_BYTES: Final = 4 << 20
+#: More than anyone can use, and few enough that the last bits of a sum change nothing.
+_DIGITS: Final = 6
+#: Of all metrics, what tells rungs apart.
+_TOLD: Final = (
+    "top1", "top1_reference", "top1_drop", "agreement", "mean_kl",
+    "relative_error", "cosine_mean", "sqnr_db",
+)  # fmt: skip
+
+
+def recovery_to_json(recovery: Recovery, *, calibrated: int, held: int) -> dict[str, Any]:
+    """The content of recovery.json.
+
+    Args:
+        recovery: What the search found.
+        calibrated: Items that it calibrated on.
+        held: Items that it judged on.
+    """
+    formats = [artifact.format for artifact in recovery.artifacts]
+    return {
+        "schema_version": _SCHEMA_VERSION,
+        "effort": recovery.effort,
+        "ended": recovery.ended,
+        "calibrated_on": calibrated,
+        "held_back": held,
+        "rungs": [_rung(tried) for tried in recovery.tried],
+        "layers": [_layer(each, recovery, formats) for each in recovery.sensitivity],
+    }
+
+
+def timings(recovery: Recovery) -> dict[str, Any]:
+    """What bench.json says of the search."""
+    return {
+        "search": [
+            {
+                "name": tried.name,
+                "seconds": round(tried.seconds, 2),
+                "latency_ms": {s.format: round(s.latency_ms, 2) for s in tried.trial.scores},
+            }
+            for tried in recovery.tried
+        ]
+    }
+
+
+def recovery_from_text(text: str | bytes) -> dict[str, Any]:
+    """The content of a recovery.json that anyone may have written.
+
+    Raises:
+        RefusedInput: It isn't one.
+    """
+    if len(text) > _MOST_BYTES:
+        raise _refused("it is larger than any")
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        raise _refused("it is no JSON") from None
+    if not isinstance(found, dict) or found.get("schema_version") != _SCHEMA_VERSION:
+        raise _refused(f"its schema_version is not {_SCHEMA_VERSION}")
+    for key in ("rungs", "layers"):
+        rows = found.get(key)
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise _refused(f"{key} is no list of objects")
+    return found
+
+
+def _rung(tried: Tried) -> dict[str, Any]:
+    return {
+        "name": tried.name,
+        "what": tried.what,
+        "kept": tried.kept,
+        "artifacts": [_score(score) for score in tried.trial.scores],
+    }
+
+
+def _score(score: Score) -> dict[str, Any]:
+    return {
+        "format": score.format,
+        "holds": score.holds,
+        "reason": score.reason,
+        "exceeds": [each for each in score.exceeds if "slower" not in each],
+        "bytes": score.artifact.size_bytes,
+        "metrics": {name: _metric(score.metrics[name]) for name in _TOLD if name in score.metrics},
+    }
+
+
+def _layer(each: Sensitivity, recovery: Recovery, formats: list[Any]) -> dict[str, Any]:
+    kept = [f for f in formats if recovery.recipe.precision_of(each.layer, f) == "fp32"]
+    return {
+        "name": each.layer,
+        "formats": kept,
+        "alone_db": _rounded(decibels(each.alone)),
+        "without_db": _rounded(decibels(each.without)),
+    }
+
+
+def _metric(value: MetricValue) -> Any:
+    if not isinstance(value, Interval):
+        return _rounded(value)
+    return {"estimate": _rounded(value.estimate), "ci95": [_rounded(end) for end in value.ci95]}
+
+
+def _rounded(value: float | None) -> float | None:
+    if value is None or not math.isfinite(value):
+        return None
+    return float(f"{value:.{_DIGITS}g}") + 0.0
+
+
+def _refused(why: str) -> RefusedInput:
+    return RefusedInput(
+        f"recovery.json can't be read: {why}.", "Export again, or use the version that wrote it."
+    )

@@ -1,0 +1,93 @@
+"""The ladder: what is tried to keep the accuracy of int8, cheapest first.
+
+None of these rungs costs anything on the device: ranges and weights differ, the
+operators don't. Keeping layers in float costs time there, so that comes last (``lift``).
+int16 activations are no rung: no CPU kernel is fast with them (MobileNetV2 takes 300 ms
+where int8 takes 7.5 and float 10), so where int8 is too coarse for a layer, float is cheaper.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from typing import Final
+
+from edgeconv.types import Calibrator, Recipe
+
+__all__ = ["PASS_ORDER", "RUNGS", "Rung"]
+
+#: Passes in the order in which they have to run: what moves scales between channels,
+#: then what rounds weights, then what takes back the mean of the rounding.
+PASS_ORDER: Final = (
+    "lift_channels",
+    "equalize",
+    "absorb_high_bias",
+    "adaptive_rounding",
+    "correct_bias",
+    "correct_bias_analytic",
+)
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One change of a recipe.
+
+    Attributes:
+        name: For tables.
+        what: It does, in words.
+        change: The recipe with it; the same recipe where there is nothing to change.
+        needs: Passes and calibrators that have to exist for it.
+        ranges_only: It may hold for one format and not for the other.
+    """
+
+    name: str
+    what: str
+    change: Callable[[Recipe], Recipe]
+    needs: frozenset[str] = frozenset()
+    ranges_only: bool = False
+
+    def possible(self, known: Collection[str]) -> bool:
+        """Whether all that it needs is among ``known``."""
+        return self.needs <= set(known)
+
+
+def _calibrator(name: Calibrator, what: str) -> Rung:
+    return Rung(
+        f"calibrator {name}",
+        what,
+        lambda recipe: replace(recipe, calibrator=name),
+        frozenset({name}),
+        ranges_only=True,
+    )
+
+
+def _percentile(percent: float) -> Rung:
+    return Rung(
+        f"percentile {percent:g}",
+        f"ranges that keep {percent:g}% of the values",
+        lambda recipe: replace(recipe, calibrator="percentile", percentile=percent),
+        frozenset({"percentile"}),
+    )
+
+
+def _pass(name: str, title: str, what: str) -> Rung:
+    return Rung(title, what, lambda recipe: _with_pass(recipe, name), frozenset({name}))
+
+
+def _with_pass(recipe: Recipe, name: str) -> Recipe:
+    names = dict.fromkeys((*recipe.passes, name))
+    known = [each for each in PASS_ORDER if each in names]
+    return replace(recipe, passes=(*known, *(each for each in names if each not in known)))
+
+
+#: In the order in which they are tried: seconds first, minutes last.
+RUNGS: Final = (
+    _calibrator("mse", "ranges of least squared error"),
+    _calibrator("entropy", "ranges that lose least information"),
+    _percentile(99.9),
+    _calibrator("minmax", "ranges of all that was seen"),
+    _pass("correct_bias", "bias correction", "biases take back the mean error of rounding"),
+    _pass("equalize", "equalization", "channels of neighbouring layers get like ranges"),
+    _pass("absorb_high_bias", "high-bias absorption", "large biases move to the next layer"),
+    _pass("adaptive_rounding", "adaptive rounding", "weights rounded so that outputs stay"),
+)

@@ -1,0 +1,272 @@
+"""Trials: what the search for a recipe is given to judge by.
+
+    calibration set ──held back──► float graph in the target's engine ──► reference
+                                 └► artifact of a recipe ──────────────► verify.judge ──► Score
+
+The parity set is not among the arguments: no trial can read it.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from edgeconv import prepare, steps, verify
+from edgeconv.calibrate import CALIBRATORS
+from edgeconv.order import ExportRequest
+from edgeconv.progress import Progress, Silent
+from edgeconv.recover import Score, Workbench, climb, recovery_to_json, timings
+from edgeconv.runtime.engines import Model
+from edgeconv.steps import Found
+from edgeconv.targets import TARGETS
+from edgeconv.types import (
+    Array,
+    Artifact,
+    ArtifactVerdict,
+    Batch,
+    Dataset,
+    FloatGraph,
+    Format,
+    Recipe,
+    SourceModel,
+)
+
+__all__ = ["quantize"]
+
+_FLOAT = Recipe(precision="fp32", passes=())
+#: Items of a glance: layers differ by far more than eight pictures do.
+_GLANCED = 8
+#: Items read at once.
+_READ = 16
+
+
+def quantize(
+    pieces: Sequence[steps.Piece],
+    held: Dataset | None,
+    source: SourceModel,
+    request: ExportRequest,
+    recipe: Recipe,
+    folder: Path,
+    watch: Progress,
+) -> Found:
+    """Quantize by the recipe, or by the one that a search from there comes to.
+
+    Args:
+        pieces: One a format, in the export's order.
+        held: What was held back of the calibration set, for the search; None where
+            there is nothing to search by.
+        source: Its task and its head's activation.
+        request: Its effort, gate, budget, limits and device.
+        recipe: Where the search begins.
+        folder: Scratch.
+        watch: Told what is done.
+    """
+    searches = request.effort != "fast" and recipe.precision == "int8"
+    if searches and held is None:
+        watch.note("too few calibration items to search by; the recipe is taken as it is")
+    if not searches or held is None:
+        watch.stage("quantize")
+        return Found(recipe, [steps.make(piece, recipe, folder) for piece in pieces])
+    bench = _workbench(pieces, held, source, request, recipe, folder)
+    recovery = climb(bench, recipe, request.effort, watch, request.budget_s)
+    opened = [(each, TARGETS[each.format].open(each)) for each in recovery.artifacts]
+    made = opened or [steps.make(piece, recipe, folder) for piece in pieces]
+    calibrated = len(pieces[0].calibration or ())
+    account = recovery_to_json(recovery, calibrated=calibrated, held=len(held))
+    return Found(recovery.recipe, made, account, timings(recovery))
+
+
+def _workbench(
+    pieces: Sequence[steps.Piece],
+    held: Dataset,
+    source: SourceModel,
+    request: ExportRequest,
+    recipe: Recipe,
+    folder: Path,
+) -> Workbench:
+    trials = _Trials(pieces, held, source, request, folder)
+    int8 = request.device.int8 if request.device else None
+    lifts = int8 is None or not int8.integer_only
+    return Workbench(
+        formats=tuple(piece.graph.format for piece in pieces),
+        layers=_liftable(pieces[0].graph, source, recipe) if lifts else (),
+        known=frozenset({*prepare.PASSES, *CALIBRATORS}),
+        attempt=trials.attempt,
+        glance=trials.glance,
+        forget=trials.forget,
+    )
+
+
+def _liftable(graph: FloatGraph, source: SourceModel, recipe: Recipe) -> tuple[str, ...]:
+    """The Keras layers of a graph that are not in float already."""
+    known = set(source.layers)
+    names = (layer.name.partition("#")[0] for layer in TARGETS[graph.format].layers(graph))
+    return tuple(
+        dict.fromkeys(
+            name
+            for name in names
+            if name in known and recipe.precision_of(name, graph.format) == recipe.precision
+        )
+    )
+
+
+class _Trials:
+    """Makes artifacts of recipes and judges them, one at a time."""
+
+    def __init__(
+        self,
+        pieces: Sequence[steps.Piece],
+        held: Dataset,
+        source: SourceModel,
+        request: ExportRequest,
+        folder: Path,
+    ) -> None:
+        self._pieces = {piece.graph.format: piece for piece in pieces}
+        self._first = pieces[0].graph.format
+        self._source, self._request = source, request
+        self._folder = folder / "trials"
+        self._folder.mkdir()
+        self._count = 0
+        self._held = _Stored(held, self._folder)
+        self._references: dict[Format, list[Array]] = {}
+
+    def attempt(self, recipe: Recipe, format: Format) -> Score:
+        """The recipe's artifact in one format, judged on everything held back."""
+        artifact, model = self._make(recipe, format)
+        runner = _Timed(model)
+        verdict = verify.judge(
+            [(artifact, runner)],
+            self._reference(format),
+            self._held,
+            self._source.task,
+            self._source.activation,
+            self._request.gate,
+            Silent(),
+            batch_size=1,
+        )
+        latency_ms = runner.median_ms
+        return Score(
+            artifact=artifact,
+            holds=verify.acceptable(verdict.artifacts[0], "estimate"),
+            loss=_loss(verdict.artifacts[0]),
+            missed=_missed(verdict.artifacts[0], len(self._held)),
+            metrics=verdict.artifacts[0].metrics,
+            reason=verdict.artifacts[0].reason,
+            latency_ms=latency_ms,
+            exceeds=self._request.limits.exceeded(artifact.size_bytes, latency_ms),
+        )
+
+    def glance(self, recipe: Recipe) -> float:
+        """Error power over signal power of the first output, on a few items."""
+        artifact, model = self._make(recipe, self._first)
+        count = len(self._held)
+        places = sorted({place * count // _GLANCED for place in range(_GLANCED)})
+        expected = self._reference(self._first)[0][places].astype(np.float64).ravel()
+        answers = [model(*x)[0] for x in self._held.items(places)]
+        found = np.concatenate(answers).astype(np.float64).ravel()
+        shutil.rmtree(artifact.path.parents[1])
+        error, signal = ((found - expected) ** 2).sum(), (expected**2).sum()
+        return float(error / signal) if signal else float(error)
+
+    def forget(self, needed: Sequence[Score]) -> None:
+        """Delete every trial's files but those of ``needed``."""
+        kept = {score.artifact.path.parents[1] for score in needed}
+        for folder in self._folder.iterdir():
+            if folder.is_dir() and folder not in kept:
+                shutil.rmtree(folder)
+
+    def _make(self, recipe: Recipe, format: Format) -> tuple[Artifact, Model]:
+        self._count += 1
+        folder = self._folder / f"{self._count}"
+        folder.mkdir()
+        piece = self._pieces[format]
+        made = steps.make(piece, recipe, folder)
+        for passing in folder.iterdir():
+            if passing.is_file():  # float graphs that the passes wrote on their way
+                passing.unlink()
+        return made
+
+    def _reference(self, format: Format) -> list[Array]:
+        """What the float graph answers to the held-back items, through the device's engine."""
+        if format not in self._references:
+            folder = self._folder / f"float-{format}"
+            folder.mkdir()
+            _, model = steps.write(self._pieces[format].graph, {}, _FLOAT, folder)
+            rows = [model(*x) for x in self._held.items()]
+            self._references[format] = [np.concatenate(each) for each in zip(*rows, strict=True)]
+            shutil.rmtree(folder)
+        return self._references[format]
+
+
+class _Timed:
+    """A model whose runs are timed: one item each, so that their median is a latency."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._times: list[float] = []
+
+    def __call__(self, *x: Array) -> tuple[Array, ...]:
+        started = time.perf_counter()
+        answers = self._model(*x)
+        self._times.append(time.perf_counter() - started)
+        return answers
+
+    @property
+    def median_ms(self) -> float:
+        return float(np.median(self._times)) * 1e3
+
+
+class _Stored:
+    """A dataset that is preprocessed once and lies on disk: a search reads it again and again."""
+
+    def __init__(self, dataset: Dataset, folder: Path) -> None:
+        self.name, self.fingerprint = dataset.name, dataset.fingerprint
+        self.labelled = dataset.labelled
+        self._count = len(dataset)
+        self._ids: list[str] = []
+        self._y: list[Array] = []
+        self._stores: list[Array] = []
+        for batch in dataset.batches(_READ):
+            self._stores = self._stores or [
+                np.lib.format.open_memmap(
+                    folder / f"held-{place}.npy", "w+", x.dtype, (self._count, *x.shape[1:])
+                )
+                for place, x in enumerate(batch.x)
+            ]
+            for store, x in zip(self._stores, batch.x, strict=True):
+                store[len(self._ids) : len(self._ids) + len(x)] = x
+            self._ids += batch.ids
+            self._y += [] if batch.y is None else [batch.y]
+
+    def __len__(self) -> int:
+        return self._count
+
+    def items(self, places: Iterable[int] | None = None) -> Iterator[tuple[Array, ...]]:
+        """The inputs of each item, [1, ...]."""
+        for place in range(self._count) if places is None else places:
+            yield tuple(np.asarray(store[place : place + 1]) for store in self._stores)
+
+    def batches(self, size: int) -> Iterator[Batch]:
+        """See ``Dataset.batches``."""
+        y = np.concatenate(self._y) if self._y else None
+        for start in range(0, self._count, size):
+            part = slice(start, start + size)
+            x = tuple(np.asarray(store[part]) for store in self._stores)
+            yield Batch(x, None if y is None else y[part], tuple(self._ids[part]))
+
+
+def _loss(verdict: ArtifactVerdict) -> float:
+    """See ``Score.loss``."""
+    name = "mean_kl" if "agreement" in verdict.metrics else "relative_error"
+    value = verdict.metrics.get(name)
+    return value if isinstance(value, float) else math.inf
+
+
+def _missed(verdict: ArtifactVerdict, samples: int) -> int:
+    agreement = verdict.metrics.get("agreement")
+    return round((100.0 - agreement) / 100.0 * samples) if isinstance(agreement, float) else 0
