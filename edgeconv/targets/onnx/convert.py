@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from edgeconv.progress import Progress
+from edgeconv.targets.onnx.take_out import Place, take_out
 
 __all__ = ["OPSET", "convert"]
 
@@ -30,7 +31,7 @@ State = dict[str, Any]
 
 def convert(
     state: State, progress: Progress, *, graph: str, inputs: list[str], outputs: list[str], out: str
-) -> None:
+) -> list[Place]:
     """Write the GraphDef at ``graph`` to ``out`` as ONNX.
 
     What tf2onnx has no operator for is left in the file under TensorFlow's name,
@@ -42,17 +43,21 @@ def convert(
         graph: Frozen GraphDef, a free batch axis first.
         inputs: Node names; each has one tensor.
         outputs: Likewise.
-        out: Where the file goes.
+        out: Where the file goes. Its kernels are inputs, without values.
+
+    Returns:
+        Where the kernels' values lie in ``graph``.
     """
     import tensorflow as tf
     from tf2onnx import tf_loader
 
-    graph_def = tf.compat.v1.GraphDef.FromString(Path(graph).read_bytes())
+    graph_def, kernels = take_out(Path(graph), outputs)
     _allow_inlining(graph_def)
-    feeds = [f"{name}:0" for name in inputs]
+    feeds = [f"{name}:0" for name in (*inputs, *(kernel.name for kernel in kernels))]
     fetches = [f"{name}:0" for name in outputs]
     with tf.Graph().as_default():
-        graph_def = _in_order(tf_loader.tf_optimize(feeds, fetches, graph_def))
+        graph_def = tf_loader.tf_optimize(feeds, fetches, graph_def)
+    graph_def.node.sort(key=lambda node: node.name)  # they come out in any order
     try:
         model = _convert(graph_def, feeds, fetches, careful=False)
     except Exception:
@@ -60,6 +65,7 @@ def convert(
         # with a copy to fall back on before each.
         model = _convert(graph_def, feeds, fetches, careful=True)
     Path(out).write_bytes(model.SerializeToString(deterministic=True))
+    return kernels
 
 
 def _convert(graph_def: Any, feeds: list[str], fetches: list[str], *, careful: bool) -> Any:
@@ -79,15 +85,6 @@ def _convert(graph_def: Any, feeds: list[str], fetches: list[str], *, careful: b
             converted, catch_errors=careful, optimizers=_optimizers()
         )
         return converted.make_model("edgeconv")
-
-
-def _in_order(graph_def: Any) -> Any:
-    """The same graph with its nodes by name: TensorFlow's optimizer leaves them in any order."""
-    ordered = type(graph_def)()
-    ordered.CopyFrom(graph_def)
-    del ordered.node[:]
-    ordered.node.extend(sorted(graph_def.node, key=lambda node: node.name))
-    return ordered
 
 
 @contextlib.contextmanager

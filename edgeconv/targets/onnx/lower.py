@@ -16,6 +16,8 @@ from edgeconv.targets.names import layer_of
 from edgeconv.targets.onnx import passes
 from edgeconv.targets.onnx.graph import assign_layers
 from edgeconv.targets.onnx.model import Model, fresh_name, read, specs, write
+from edgeconv.targets.onnx.put_back import put_back
+from edgeconv.targets.onnx.take_out import Place
 from edgeconv.types import FloatGraph, SourceModel
 from edgeconv.workshop import Workshop
 
@@ -41,15 +43,17 @@ def lower_source(source: SourceModel, workshop: Workshop, folder: Path) -> Float
         Unsupported: An operator that ONNX lacks, by name and layer.
     """
     raw = folder / "tf2onnx.onnx"
-    workshop.call(
+    kernels = workshop.call(
         "edgeconv.targets.onnx.convert:convert",
         graph=str(source.graph),
         inputs=[spec.name for spec in source.inputs],
         outputs=[spec.name for spec in source.outputs],
         out=str(raw),
     )
-    model = finish(read(raw), source)
+    model = read(raw)
     raw.unlink()
+    put_back(model, [Place(name, at, tuple(shape)) for name, at, shape in kernels], source.graph)
+    model = finish(model, source)
     path = folder / "float.onnx"
     content = write(model, path)
     _try(content, source)

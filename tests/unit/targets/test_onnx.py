@@ -120,7 +120,7 @@ def normal(graph: FloatGraph, count: int = 16, seed: int = 0) -> list[Array]:
 
 
 def export(graph: FloatGraph, x: list[Array], recipe: Recipe, folder: Path):
-    ranges = calibrate.clip(ONNX.observe(graph, Arrays(*x), Silent()), recipe)
+    ranges = calibrate.clip(ONNX.observe(graph, Arrays(*x), Silent()), recipe, graph)
     ready = prepare.apply(ONNX, graph, ranges, recipe, folder)
     return ONNX.quantize(ready, ranges, recipe, folder / f"{recipe.precision}.onnx")
 
