@@ -226,6 +226,8 @@ class TensorRange:
             so that growing it merges whole bins.
         mean: float64 [channels] mean of each channel, or None where nothing has
             channels.
+        lows: float32 [channels] true minimum of each channel, or None as ``mean``.
+        highs: float32 [channels] true maximum of each channel, or None as ``mean``.
     """
 
     low: float
@@ -233,6 +235,8 @@ class TensorRange:
     counts: Optional[Array] = None
     edge: float = 0.0
     mean: Optional[Array] = None
+    lows: Optional[Array] = None
+    highs: Optional[Array] = None
 
 
 #: Tensor name in the FloatGraph -> what was seen there.

@@ -15,13 +15,14 @@ all of MobileNetV2's 52 MB an image would take ten times as long as running it.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
 from edgeconv.errors import RefusedInput
 from edgeconv.types import Array, TensorRange
 
-__all__ = ["HISTOGRAM_BINS", "Observer", "grow_histogram"]
+__all__ = ["HISTOGRAM_BINS", "Observer", "extremes", "grow_histogram"]
 
 #: As many as onnxruntime's histogram calibrators use for the entropy search.
 HISTOGRAM_BINS = 2048
@@ -52,6 +53,8 @@ class Observer:
         self._channel_axis = channel_axis
         self._sums: Array | None = None
         self._summed = 0
+        self._lows: Array | None = None
+        self._highs: Array | None = None
         self._low = np.inf
         self._high = -np.inf
         self._exponent = _SMALLEST_EXPONENT
@@ -65,8 +68,9 @@ class Observer:
         """
         if x.size == 0:
             return
+        lows, highs = extremes(x, self._channel_axis)
         # Both propagate NaN, so no further pass is needed to find one.
-        low, high = float(x.min()), float(x.max())
+        low, high = float(lows.min()), float(highs.max())
         if not (np.isfinite(low) and np.isfinite(high)):
             raise RefusedInput(
                 f"The model computes NaN or infinity at {self._label} on the calibration data.",
@@ -78,6 +82,8 @@ class Observer:
             self._count(_spread(x))
         if x.ndim > 1:
             self._sum(x)
+            self._lows = lows if self._lows is None else np.minimum(self._lows, lows)
+            self._highs = highs if self._highs is None else np.maximum(self._highs, highs)
 
     def _count(self, x: Array) -> None:
         largest = max(-self._low, self._high)
@@ -114,10 +120,36 @@ class Observer:
                 f"No calibration data reached {self._label}.", "Give at least one item."
             )
         mean = None if self._sums is None else self._sums / self._summed
+        seen = TensorRange(self._low, self._high, mean=mean, lows=self._lows, highs=self._highs)
         if not self._counts.size:
-            return TensorRange(self._low, self._high, mean=mean)
+            return seen
         edge = float(np.ldexp(1.0, self._exponent))
-        return TensorRange(self._low, self._high, self._counts.copy(), edge, mean)
+        return replace(seen, counts=self._counts.copy(), edge=edge)
+
+
+def extremes(x: Array, axis: int) -> tuple[Array, Array]:
+    """The minimum and maximum of each channel, in one pass over ``x`` each.
+
+    Args:
+        x: Float, any shape.
+        axis: Of the channels; ignored where ``x`` has less than two axes.
+
+    Returns:
+        Two arrays [channels]; NaN where a channel holds one.
+    """
+    if x.ndim < 2:
+        return x.min(keepdims=True).ravel(), x.max(keepdims=True).ravel()
+    axis %= x.ndim
+    channels, trail = x.shape[axis], math.prod(x.shape[axis + 1 :])
+    if trail > 1:
+        rows = x.reshape(-1, channels, trail)
+        return rows.min(axis=2).min(axis=0), rows.max(axis=2).max(axis=0)
+    # Short rows reduce slowly, so that several are taken for one.
+    positions = x.size // channels
+    wide = next((n for n in (64, 32, 16, 8, 4, 2) if positions % n == 0), 1)
+    wider = x.reshape(positions // wide, wide * channels)
+    lows, highs = (f(axis=0).reshape(wide, channels) for f in (wider.min, wider.max))
+    return lows.min(axis=0), highs.max(axis=0)
 
 
 def _spread(x: Array) -> Array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from edgeconv.targets.flow import Flow
 from edgeconv.types import Layer, Ranges, Recipe, Weights
 
 __all__ = ["Floats", "Pass"]
@@ -20,6 +21,8 @@ class Floats:
         ranges: Of the activations, clipped as they will be quantized.
         precisions: Layer name -> what the recipe wants of it.
         recipe: For the passes' own settings.
+        outputs: Names of the model's outputs.
+        flows: How factors on channels pass through; asked only by passes that rescale.
     """
 
     layers: Sequence[Layer]
@@ -27,6 +30,8 @@ class Floats:
     ranges: Ranges
     precisions: Mapping[str, str]
     recipe: Recipe
+    outputs: Sequence[str] = ()
+    flows: Callable[[], Sequence[Flow]] = tuple
 
 
 #: Returns the layers that it changes, and nothing where none needs it.

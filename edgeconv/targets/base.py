@@ -12,6 +12,7 @@ from typing import Protocol
 from edgeconv.progress import Progress
 from edgeconv.runtime.engines import Model
 from edgeconv.targets.anatomy import Anatomy
+from edgeconv.targets.flow import Flow
 from edgeconv.types import (
     Array,
     Artifact,
@@ -46,6 +47,9 @@ class Target(Protocol):
 
     def layers(self, graph: FloatGraph) -> list[Layer]:
         """The compute steps, in execution order, under their Keras names."""
+
+    def flows(self, graph: FloatGraph) -> list[Flow]:
+        """How factors on channels pass through its operators, in execution order."""
 
     def weights(self, graph: FloatGraph) -> Weights:
         """The float weights that passes may change, BatchNorm folded."""

@@ -11,8 +11,10 @@ from edgeconv.runtime.engines import open_model
 from edgeconv.targets.anatomy import Anatomy
 from edgeconv.targets.base import Runner, Target
 from edgeconv.targets.cache import lowered_once
+from edgeconv.targets.flow import Flow
 from edgeconv.targets.tflite import graph as graphs
 from edgeconv.targets.tflite.anatomy import TfliteAnatomy
+from edgeconv.targets.tflite.flow import flows
 from edgeconv.targets.tflite.lower import lower_source
 from edgeconv.targets.tflite.observe import activations, observe
 from edgeconv.targets.tflite.quantize import quantize
@@ -48,6 +50,10 @@ class TfliteTarget:
     def layers(self, graph: FloatGraph) -> list[Layer]:
         """See ``Target.layers``."""
         return graphs.layers(graph)
+
+    def flows(self, graph: FloatGraph) -> list[Flow]:
+        """See ``Target.flows``."""
+        return flows(graph)
 
     def weights(self, graph: FloatGraph) -> Weights:
         """See ``Target.weights``."""
