@@ -19,6 +19,7 @@ import numpy as np
 
 from edgeconv.errors import Unsupported
 from edgeconv.targets.tflite import flatbuffer as fb
+from edgeconv.targets.tflite import integer
 from edgeconv.targets.tflite.check import refuse_unrunnable
 from edgeconv.targets.tflite.graph import layers
 from edgeconv.targets.tflite.rules import rules
@@ -96,6 +97,7 @@ def _quantized(
                 _HINT,
             ) from error
     made = fb.parse(content)
+    integer.rewrite(made)
     _refuse_overflow(made)
     return made
 
