@@ -1,9 +1,10 @@
 """Random models that behave like trained ones (runs in the workshop).
 
-    LayerScale             1e-6             ->  1
-    BatchNorm              mean 0, var 1    ->  mean and variance of what it sees
-    kernels without norm   any              ->  outputs of mean 0, variance 1
-    head                   any              ->  logits of mean 0, deviation 2
+    LayerScale                     1e-6           ->  1
+    BatchNorm                      mean 0, var 1  ->  mean and variance of what it sees
+    kernels of models without one  any            ->  outputs of mean 0, variance 1
+    gates                          any            ->  mostly open
+    head                           any            ->  logits of mean 0, deviation 2
 
 Fresh from its constructor, a deep network lets its signal fade: MobileNetV2's
 outputs differ by 1e-12 from picture to picture, which no integer can follow.
@@ -17,9 +18,11 @@ Networks, https://arxiv.org/abs/1511.06856.
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -39,8 +42,14 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 #: eight pictures of 224 x 224, and no fewer than two.
 _PIXELS: Final = 8 * 224**2
 _MOST, _LEAST = 8, 2
+#: Rows and columns in which pictures are told apart.
+_THUMBNAIL: Final = 8
 #: What trained classifiers of a thousand classes show.
 _LOGIT_DEVIATION: Final = 2.0
+#: Gates of squeeze-and-excite, before their sigmoid: mostly open. Around one half, a strong
+#: signal would open or shut them all and pass better by a third, block after block.
+_GATE_CENTRE: Final = 2.0
+_GATE_DEVIATION: Final = 1.0
 #: A channel that varies less than this beside the whole layer is no signal to be raised.
 _FADED: Final = 1e-3
 
@@ -59,9 +68,22 @@ def few_pictures(preprocess: Preprocess) -> Array:
     """
     fitting = _PIXELS // (preprocess.height * preprocess.width)
     count = max(_LEAST, min(_MOST, fitting))
-    files = _calibration_pictures()
-    chosen = files[:: len(files) // count][:count]
-    return np.concatenate([prepare_image(preprocess, decode(file)) for file in chosen])
+    pictures = [decode(file) for file in _calibration_pictures()]
+    small = replace(preprocess, height=_THUMBNAIL, width=_THUMBNAIL)
+    thumbnails = np.concatenate([prepare_image(small, picture) for picture in pictures])
+    chosen = _unlike(thumbnails.reshape(len(pictures), -1), count)
+    return np.concatenate([prepare_image(preprocess, pictures[i]) for i in chosen])
+
+
+def _unlike(x: Array, count: int) -> list[int]:
+    """The row farthest from the mean, then ever the one farthest from those already taken."""
+    distance = ((x - x.mean(axis=0)) ** 2).sum(axis=1)
+    chosen: list[int] = []
+    for _ in range(count):
+        chosen.append(int(distance.argmax()))
+        apart = ((x - x[chosen[-1]]) ** 2).sum(axis=1)
+        distance = apart if len(chosen) == 1 else np.minimum(distance, apart)
+    return chosen
 
 
 def _calibration_pictures() -> list[Path]:
@@ -102,6 +124,8 @@ def settle(model: Any, x: Array, *, head: bool) -> None:
             _settle_norm(layer, inputs[0])
         elif layer is last:
             _settle_kernel(layer, inputs[0], _LOGIT_DEVIATION)
+        elif isinstance(layer, kernels) and layer.activation is keras.activations.sigmoid:
+            _settle_kernel(layer, inputs[0], _GATE_DEVIATION, _GATE_CENTRE)
         elif isinstance(layer, kernels) and layer.use_bias and not has_norms:
             _settle_kernel(layer, inputs[0], 1.0)
 
@@ -136,7 +160,7 @@ def _settle_norm(layer: Any, x: Any) -> None:
     layer.moving_variance.assign(variance)
 
 
-def _settle_kernel(layer: Any, x: Any, deviation: float) -> None:
+def _settle_kernel(layer: Any, x: Any, deviation: float, centre: float = 0.0) -> None:
     """Centre each unit's output; scale each channel, or where there is but one place, all units."""
     import keras
 
@@ -144,18 +168,32 @@ def _settle_kernel(layer: Any, x: Any, deviation: float) -> None:
     mean, variance = _moments(layer(x))
     layer.activation = activation
     spread = np.sqrt(variance.mean())
-    if x.ndim > 2:
+    if math.prod(x.shape[1:-1]) > 1:
         spread = np.maximum(np.sqrt(variance), _FADED * spread)
     scale = deviation / np.maximum(spread, np.finfo(np.float32).tiny)
-    bias = layer.bias.numpy()
     layer.kernel.assign(layer.kernel.numpy() * scale)
-    layer.bias.assign((bias - mean) * scale)
+    layer.bias.assign((layer.bias.numpy() - mean) * scale + centre)
 
 
 def _moments(x: Any) -> tuple[Array, Array]:
-    """Mean and variance of each channel, float64 [C], of a float32 tensor [..., C]."""
-    values = x.numpy().reshape(-1, x.shape[-1])
-    # A picture's rows at a time: numpy adds up in the order of memory, whatever the threads.
-    mean = values.mean(axis=0, dtype=np.float64)
-    square = np.einsum("nc,nc->c", values, values, dtype=np.float64)
-    return mean, np.maximum(square / len(values) - mean**2, 0.0)
+    """Mean of each channel, and its variance about that in the picture where it is largest.
+
+    The mean is that of half the pictures: about their own mean, few pictures vary less than
+    any other one does, the more so with every layer. The largest, since swish lets strong
+    signals pass better than weak ones.
+
+    Args:
+        x: TensorFlow's float32 tensor [N, ..., C].
+
+    Returns:
+        float64 [C] and float64 [C].
+    """
+    values = x.numpy().reshape(len(x), -1, x.shape[-1])
+    half = len(values) // 2
+    # numpy adds up in the order of memory, whatever the number of threads.
+    mean = values[:half].mean(axis=(0, 1), dtype=np.float64)
+    squares = []
+    for picture in values:
+        off = picture - mean.astype(np.float32)
+        squares.append(np.einsum("nc,nc->c", off, off, dtype=np.float64) / len(off))
+    return mean, np.max(squares, axis=0)
