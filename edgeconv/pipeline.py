@@ -67,7 +67,9 @@ def export(request: ExportRequest, progress: Progress | None = None) -> Export:
             recipe, made, artifacts = found.recipe, found.made, found.artifacts
             # Layers are compared while the original answers and the artifacts are judged.
             compared = [
-                aside.submit(steps.layers, artifact, piece.graph, parity, watch)
+                aside.submit(
+                    steps.layers, artifact, steps.rescale(piece, recipe).graph, parity, watch
+                )
                 for artifact, piece in zip(artifacts, pieces, strict=True)
             ]
             watch.stage("ask the original")

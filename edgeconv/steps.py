@@ -40,6 +40,7 @@ __all__ = [
     "refuse_graph",
     "refuse_overflow",
     "refuse_source",
+    "rescale",
     "threads",
     "with_layers",
     "within",
@@ -64,11 +65,13 @@ class Piece:
         graph: As it was lowered.
         ranges: What calibration saw in it; none where the precision needs none.
         calibration: On what; None likewise.
+        rescaled: The same after passes that rescale channels, by their names.
     """
 
     graph: FloatGraph
     ranges: Ranges
     calibration: Dataset | None
+    rescaled: dict[tuple[str, ...], Piece] = field(default_factory=dict, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -205,10 +208,31 @@ def make(piece: Piece, recipe: Recipe, folder: Path) -> tuple[Artifact, Model]:
     """
     if piece.calibration is None:
         return write(piece.graph, {}, recipe, folder)
-    target = TARGETS[piece.graph.format]
+    target, piece = TARGETS[piece.graph.format], rescale(piece, recipe)
     clipped = clip(piece.ranges, recipe, piece.graph)
     prepared = prepare.apply(target, piece.graph, clipped, recipe, folder)
     return write(prepared, clipped, recipe, folder)
+
+
+def rescale(piece: Piece, recipe: Recipe) -> Piece:
+    """The piece after those of the recipe's passes that rescale channels.
+
+    What activations hold is then observed anew; once, however often it is asked for.
+    """
+    names = tuple(name for name in recipe.passes if name in prepare.RESCALING)
+    if not names or piece.calibration is None:
+        return piece
+    if names not in piece.rescaled:
+        target, folder = TARGETS[piece.graph.format], piece.graph.path.parent / "rescaled"
+        folder.mkdir(exist_ok=True)
+        graph = prepare.rescale(target, piece.graph, piece.ranges, recipe, folder)
+        changed = piece
+        if graph is not piece.graph:
+            counted = any(seen.counts is not None for seen in piece.ranges.values())
+            ranges = target.observe(graph, piece.calibration, Silent(), histograms=counted)
+            changed = Piece(graph, ranges, piece.calibration)
+        piece.rescaled[names] = changed
+    return piece.rescaled[names]
 
 
 def layers(
