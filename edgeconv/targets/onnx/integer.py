@@ -36,6 +36,7 @@ from edgeconv.targets.onnx.model import (
     uses,
 )
 from edgeconv.targets.onnx.observe import CLAMPS, COPIES
+from edgeconv.targets.onnx.relabel import relabel_products
 from edgeconv.types import Ranges, Recipe
 
 __all__ = ["to_int8"]
@@ -93,6 +94,8 @@ def to_int8(model: Model, ranges: Ranges, recipe: Recipe, excluded: Collection[s
                 f"ONNX Runtime's quantizer can't make this model int8: {_first_line(error)}",
                 "Keep the layer in float with a scope in --recipe.",
             ) from error
+    if not signed:
+        relabel_products(quantized)
     _end_in_float(quantized, products)
     guard_floats(quantized, excluded)
     sort_nodes(quantized)

@@ -6,15 +6,19 @@ from typing import Final
 
 from edgeconv.targets.onnx.model import Model
 from edgeconv.targets.onnx.passes.base import Context, Pass
+from edgeconv.targets.onnx.passes.drop_null_reshapes import drop_null_reshapes
 from edgeconv.targets.onnx.passes.drop_unused_inputs import drop_unused_inputs
 from edgeconv.targets.onnx.passes.fold import fold
 from edgeconv.targets.onnx.passes.fold_affine import fold_affine
+from edgeconv.targets.onnx.passes.mean_to_pool import mean_to_pool
 from edgeconv.targets.onnx.passes.mend_erfc import mend_erfc
+from edgeconv.targets.onnx.passes.merge_affine import merge_affine
 from edgeconv.targets.onnx.passes.name_nodes import name_nodes
 from edgeconv.targets.onnx.passes.name_tensors import name_tensors
 from edgeconv.targets.onnx.passes.refuse_foreign import refuse_foreign
 from edgeconv.targets.onnx.passes.share_constants import share_constants
 from edgeconv.targets.onnx.passes.stamp import sign, stamp
+from edgeconv.targets.onnx.passes.widen_constants import widen_constants
 
 __all__ = ["PASSES", "Context", "Pass", "run", "sign"]
 
@@ -26,6 +30,10 @@ PASSES: Final[tuple[Pass, ...]] = (
     name_nodes,  # before folding, which loses the names of constants
     fold,
     fold_affine,  # needs the Gemm that folding makes
+    merge_affine,  # needs the constants of folding
+    widen_constants,  # the merged ones
+    drop_null_reshapes,
+    mean_to_pool,
     share_constants,  # after folding, which makes the constants
     name_tensors,  # after all that add, remove or merge tensors
     stamp,  # last: infers the types and shapes of the final tensors

@@ -1,0 +1,81 @@
+"""Reshape(Squeeze(x))  ->  x,    where both ends have one shape
+
+tf2onnx writes [N, C, 1, 1] -> [N, C] -> [N, C, 1, 1] around squeeze-and-excite.
+
+Requires: constants folded; nothing but the batch axis is free.
+Ensures: no chain of Reshape, Squeeze, Unsqueeze and Flatten ends in the shape that it
+began with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from edgeconv.targets.onnx.model import (
+    Model,
+    Node,
+    drop_unused_constants,
+    infer_shapes,
+    replace_nodes,
+)
+from edgeconv.targets.onnx.passes.base import Context
+
+__all__ = ["drop_null_reshapes"]
+
+_CHAIN = frozenset({"Reshape", "Squeeze", "Unsqueeze", "Flatten"})
+
+Shape = tuple[int | None, ...]
+
+
+def drop_null_reshapes(model: Model, context: Context) -> tuple[Model, bool]:
+    """See the module."""
+    if not any(node.op_type in _CHAIN for node in model.graph.node):
+        return model, False
+    shapes = _shapes(model)
+    outputs = {value.name for value in model.graph.output}
+    writers = {name: node for node in model.graph.node for name in node.output}
+    renamed: dict[str, str] = {}
+    for node in model.graph.node:
+        node.input[:] = [renamed.get(name, name) for name in node.input]
+        if node.op_type in _CHAIN and node.output[0] not in outputs:
+            source = _origin(node, writers, shapes)
+            if source is not None:
+                renamed[node.output[0]] = renamed.get(source, source)
+    if renamed:
+        _drop_unread(model)
+    return model, bool(renamed)
+
+
+def _shapes(model: Model) -> dict[str, Shape]:
+    """Shapes that are known but for their first axis."""
+    graph = infer_shapes(model).graph
+    found = {}
+    for value in (*graph.input, *graph.value_info):
+        dims = value.type.tensor_type.shape.dim
+        shape = tuple(d.dim_value if d.HasField("dim_value") else None for d in dims)
+        if len(shape) > 1 and None not in shape[1:]:
+            found[value.name] = shape[1:]
+    return found
+
+
+def _origin(node: Node, writers: Mapping[str, Node], shapes: Mapping[str, Shape]) -> str | None:
+    """The farthest tensor up the chain that has the shape which ``node`` gives, or None."""
+    wanted, found = shapes.get(node.output[0]), None
+    step: Node | None = node
+    while wanted is not None and step is not None and step.op_type in _CHAIN:
+        if shapes.get(step.input[0]) == wanted:
+            found = step.input[0]
+        step = writers.get(step.input[0])
+    return found
+
+
+def _drop_unread(model: Model) -> None:
+    """Remove what nothing reads any more, from the end on."""
+    read = {value.name for value in model.graph.output}
+    kept = []
+    for node in reversed(model.graph.node):
+        if any(name in read for name in node.output):
+            read.update(node.input)
+            kept.append(node)
+    replace_nodes(model, reversed(kept))
+    drop_unused_constants(model)
