@@ -25,6 +25,7 @@ COMMANDS = {
     "verify": "hold a bundle or a model file against its original, as a gate",
     "run": "classify pictures with a bundle, without TensorFlow",
     "bench": "measure latency, throughput, load time and memory of a bundle",
+    "explain": "say which layers of a bundle stayed in float and why, and what else was tried",
     "inspect": "show what is in a bundle or a model file",
     "devices": "list the device profiles, or show one with its sources",
     "models": "list the zoo: every model of keras.applications",

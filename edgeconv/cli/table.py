@@ -52,25 +52,34 @@ def search_table(recovery: Mapping[str, Any], bench: Mapping[str, Any], width: i
     rows = [titles]
     times = bench.get("search") or []
     for place, rung in enumerate(recovery["rungs"]):
-        took = times[place] if place < len(times) else {}
-        for number, each in enumerate(rung.get("artifacts", [])):
-            metrics = each.get("metrics") or {}
-            latency = (took.get("latency_ms") or {}).get(each.get("format"))
+        took = _table(times[place]) if place < len(times) else {}
+        for number, each in enumerate(rung["artifacts"]):
+            cells = _tried(each, _table(took.get("latency_ms")))
             first = number == 0
-            rows.append(
-                [
-                    escape(printable(str(rung.get("name")))) if first else "",
-                    escape(printable(str(each.get("format")))),
-                    _tried_drop(metrics.get("top1_drop")),
-                    _percent(metrics.get("agreement")),
-                    _plain(metrics.get("sqnr_db")),
-                    size_text(each["bytes"]) if isinstance(each.get("bytes"), int) else "-",
-                    _plain(latency),
-                    _plain(took.get("seconds")) if first else "",
-                    "[green]kept[/green]" if first and rung.get("kept") else "",
-                ]
-            )
+            name = escape(printable(str(rung.get("name")))) if first else ""
+            seconds = _plain(took.get("seconds")) if first else ""
+            kept = "[green]kept[/green]" if first and rung.get("kept") else ""
+            rows.append([name, *map(escape, cells), seconds, kept])
     return _fitting(_without_empty(rows), width)
+
+
+def _tried(each: Mapping[str, Any], latencies: Mapping[str, Any]) -> list[str]:
+    """The cells of one format of a rung."""
+    metrics, size = _table(each.get("metrics")), each.get("bytes")
+    latency = latencies.get(str(each.get("format")))
+    return [
+        printable(str(each.get("format"))),
+        _tried_drop(_table(metrics.get("top1_drop"))),
+        _percent(metrics.get("agreement")),
+        _plain(metrics.get("sqnr_db")),
+        size_text(size) if isinstance(size, int) else "-",
+        _ms(latency) if isinstance(latency, int | float) else "-",
+    ]
+
+
+def _table(value: object) -> Mapping[str, Any]:
+    """A table of a file that anyone may have written."""
+    return value if isinstance(value, Mapping) else {}
 
 
 def _without_empty(rows: list[list[str]]) -> list[list[str]]:
@@ -79,11 +88,12 @@ def _without_empty(rows: list[list[str]]) -> list[list[str]]:
     return [[cell for cell, told in zip(row, said, strict=True) if told] for row in rows]
 
 
-def _tried_drop(drop: Any) -> str:
-    ends = drop.get("ci95") if isinstance(drop, Mapping) else None
-    if not isinstance(ends, list) or len(ends) != 2:
+def _tried_drop(drop: Mapping[str, Any]) -> str:
+    ends = drop.get("ci95")
+    numbers = [drop.get("estimate"), *(ends if isinstance(ends, list) else [])]
+    if len(numbers) != 3 or not all(isinstance(each, int | float) for each in numbers):
         return "-"
-    return f"{drop['estimate']:+.1f} ({ends[0]:+.1f} to {ends[1]:+.1f})"
+    return "{:+.1f} ({:+.1f} to {:+.1f})".format(*numbers)
 
 
 def _plain(value: Any) -> str:

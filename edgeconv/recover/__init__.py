@@ -1,7 +1,8 @@
 """Recover: the search for the recipe that keeps the accuracy of int8, and its account."""
 
+from edgeconv.recover.expected import expected_drop
 from edgeconv.recover.ladder import Effort, Recovery, Tried, Workbench, climb
-from edgeconv.recover.record import recovery_from_text, recovery_to_json, timings
+from edgeconv.recover.record import recovery_to_json, timings
 from edgeconv.recover.trial import Score, Trial
 
 __all__ = [
@@ -12,7 +13,7 @@ __all__ = [
     "Tried",
     "Workbench",
     "climb",
-    "recovery_from_text",
+    "expected_drop",
     "recovery_to_json",
     "timings",
 ]

@@ -24,8 +24,6 @@ _TRIALS: Final = 64
 _CONFIRMED: Final = 8
 #: A model with more of its layers in float is no int8 model any more.
 _LARGEST_SHARE: Final = 0.5
-#: Passes that a glance leaves out: they take long, and hardly change the order of layers.
-_SLOW: Final = ("adaptive_rounding",)
 
 
 class Lift:
@@ -47,17 +45,18 @@ class Lift:
 
     def rank(self, tick: Callable[[], None]) -> list[Sensitivity]:
         """The layers by what they cost, worst first; ``tick`` is called before each glance."""
-        quick = replace(self._base, passes=tuple(p for p in self._base.passes if p not in _SLOW))
+        base = self._base
+        ranges = tuple(replace(s, precision=None) for s in base.scopes if s.calibrator)
 
         def alone(names: Sequence[str]) -> float:
             tick()
             scopes = tuple(Scope(_literally(name), "int8") for name in names)
-            return self._glance(replace(quick, precision="fp32", scopes=scopes))
+            return self._glance(replace(base, precision="fp32", scopes=(*ranges, *scopes)))
 
         def without(names: Sequence[str]) -> float:
             tick()
             scopes = tuple(Scope(_literally(name), "fp32") for name in names)
-            return self._glance(replace(quick, scopes=(*quick.scopes, *scopes)))
+            return self._glance(replace(base, scopes=(*base.scopes, *scopes)))
 
         self._ranked = most_sensitive(self._layers, alone, without, _TRIALS, _CONFIRMED)
         return self._ranked

@@ -3,6 +3,7 @@
     {"schema_version": 1, "effort", "ended", "calibrated_on": N, "held_back": N,
      "rungs": [{"name", "what", "kept",
                 "artifacts": [{"format", "holds", "bytes", "reason", "exceeds": [...],
+                               "expected_drop": points or null,
                                "metrics": {"agreement": %, "mean_kl": nats, "sqnr_db": dB,
                                            "top1_drop": {"estimate", "ci95": [lo, hi]}, ...}}]}],
      "layers": [{"name", "formats": [...], "alone_db", "without_db"}]}
@@ -14,20 +15,17 @@ Times stand in bench.json alone, so that the same search gives the same recovery
 
 from __future__ import annotations
 
-import json
 import math
 from typing import Any, Final
 
-from edgeconv.errors import RefusedInput
 from edgeconv.recover.ladder import Recovery, Tried
 from edgeconv.recover.sensitivity import Sensitivity, decibels
 from edgeconv.recover.trial import Score
 from edgeconv.types import Interval, MetricValue
 
-__all__ = ["recovery_from_text", "recovery_to_json", "timings"]
+__all__ = ["recovery_to_json", "timings"]
 
 _SCHEMA_VERSION: Final = 1
-_MOST_BYTES: Final = 4 << 20
 #: More than anyone can use, and few enough that the last bits of a sum change nothing.
 _DIGITS: Final = 6
 #: Of all metrics, what tells rungs apart.
@@ -71,27 +69,6 @@ def timings(recovery: Recovery) -> dict[str, Any]:
     }
 
 
-def recovery_from_text(text: str | bytes) -> dict[str, Any]:
-    """The content of a recovery.json that anyone may have written.
-
-    Raises:
-        RefusedInput: It isn't one.
-    """
-    if len(text) > _MOST_BYTES:
-        raise _refused("it is larger than any")
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        raise _refused("it is no JSON") from None
-    if not isinstance(found, dict) or found.get("schema_version") != _SCHEMA_VERSION:
-        raise _refused(f"its schema_version is not {_SCHEMA_VERSION}")
-    for key in ("rungs", "layers"):
-        rows = found.get(key)
-        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-            raise _refused(f"{key} is no list of objects")
-    return found
-
-
 def _rung(tried: Tried) -> dict[str, Any]:
     return {
         "name": tried.name,
@@ -108,6 +85,7 @@ def _score(score: Score) -> dict[str, Any]:
         "reason": score.reason,
         "exceeds": [each for each in score.exceeds if "slower" not in each],
         "bytes": score.artifact.size_bytes,
+        "expected_drop": _rounded(score.expected_drop),
         "metrics": {name: _metric(score.metrics[name]) for name in _TOLD if name in score.metrics},
     }
 
@@ -132,9 +110,3 @@ def _rounded(value: float | None) -> float | None:
     if value is None or not math.isfinite(value):
         return None
     return float(f"{value:.{_DIGITS}g}") + 0.0
-
-
-def _refused(why: str) -> RefusedInput:
-    return RefusedInput(
-        f"recovery.json can't be read: {why}.", "Export again, or use the version that wrote it."
-    )

@@ -19,9 +19,9 @@ __all__ = ["PASS_ORDER", "RUNGS", "Rung"]
 #: Passes in the order in which they have to run: what moves scales between channels,
 #: then what rounds weights, then what takes back the mean of the rounding.
 PASS_ORDER: Final = (
-    "lift_channels",
     "equalize",
     "absorb_high_bias",
+    "lift_channels",
     "adaptive_rounding",
     "correct_bias",
     "correct_bias_analytic",

@@ -1,6 +1,6 @@
 """Trial: how the artifacts of one recipe fare on what was held back, and which of two is better.
 
-    better   the gate holds where it didn't, or the loss of all formats together is smaller
+    better   the loss of all formats together is smaller, by 2% where the gate held before
     hurts    a format loses more than plain int8 does, by more than chance
 
 The loss is a mean over all scores of all items (KL divergence, or the relative error), so
@@ -34,7 +34,8 @@ class Score:
 
     Attributes:
         artifact: The file; it stays until the search is told of something better.
-        holds: The gate, by its estimate.
+        holds: The gate, by its estimate, or by ``expected_drop`` where the labels can't
+            tell.
         loss: Mean KL in nats of a classifier, else the relative error in percent;
             infinite where an answer is NaN.
         missed: Items answered unlike the reference; 0 where nothing is classified.
@@ -42,6 +43,8 @@ class Score:
         reason: What the gate came to, in one sentence.
         latency_ms: Median of single runs here, as a guide.
         exceeds: The limits that the artifact breaks, in words; empty where none.
+        expected_drop: Points of top-1 that the changed answers cost by the original's own
+            probabilities; None where it tells none.
     """
 
     artifact: Artifact
@@ -52,6 +55,7 @@ class Score:
     reason: str
     latency_ms: float
     exceeds: tuple[str, ...] = ()
+    expected_drop: float | None = None
 
     @property
     def format(self) -> Format:
@@ -100,12 +104,12 @@ def better(new: Trial, best: Trial, plain: Trial) -> bool:
         best: So far.
         plain: What no rung may be worse than.
     """
-    if hurts(new, plain) or (_exceeds(new) and not _exceeds(best)):
+    lost = any(best.of(score.format).stands and not score.stands for score in new.scores)
+    if lost or hurts(new, plain) or (_exceeds(new) and not _exceeds(best)):
         return False
     gain = _log_loss(best, new) - _log_loss(new, new)
-    if new.holds != _stands(best, new):
-        return new.holds and gain > -math.log(_CHANCE)
-    return gain > _WORTH
+    # Answers that come back while the loss grows came back by chance.
+    return gain > (0.0 if new.holds and not _stands(best, new) else _WORTH)
 
 
 def hurts(new: Trial, plain: Trial) -> bool:

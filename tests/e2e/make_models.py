@@ -40,6 +40,33 @@ def classifier(seed: int = 0) -> keras.Model:
     return keras.Model(inputs, layers.Dense(CLASSES, activation="softmax", name="head")(x))
 
 
+def sabotaged(x: np.ndarray, y: np.ndarray, activation: str) -> keras.Model:
+    """A classifier that int8 can't keep as it is, though in float it is the same function.
+
+    relu: the channels between the two convolutions differ by up to 4,096 in scale, which
+    equalization takes back. tanh: the second convolution has weights of 200, which read a
+    channel that is always 0 and only make the step of the others useless.
+    """
+    keras.utils.set_random_seed(5)
+    inputs = keras.Input((SIZE, SIZE, 3))
+    hidden = layers.Conv2D(8, 3, strides=2, activation=activation, name="first")(inputs)
+    hidden = layers.Conv2D(8, 1, activation="relu", name="second")(hidden)
+    hidden = layers.GlobalAveragePooling2D(name="pool")(hidden)
+    model = keras.Model(inputs, layers.Dense(CLASSES, activation="softmax", name="head")(hidden))
+    model.compile(keras.optimizers.Adam(0.02), "sparse_categorical_crossentropy")
+    model.fit(x / 255.0, y, epochs=8, batch_size=24, verbose=0)
+    first, second = model.get_layer("first"), model.get_layer("second")
+    (kernel, bias), (reader, rest) = first.get_weights(), second.get_weights()
+    if activation == "relu":
+        scale = 2.0 ** np.linspace(-6, 6, 8)
+        kernel, bias, reader = kernel * scale, bias * scale, reader / scale[:, None]
+    else:
+        kernel[..., 7], bias[7], reader[:, :, 7] = 0.0, 0.0, 200.0
+    first.set_weights([kernel, bias])
+    second.set_weights([reader, rest])
+    return model
+
+
 def main(folder: Path) -> None:
     x, y = colour_pictures(240, seed=1)
     model = classifier()
@@ -82,6 +109,9 @@ def main(folder: Path) -> None:
         hidden = middle(layers.Conv2D(8, 3, name="stem")(inputs))
         hidden = layers.Dense(CLASSES, name="head")(layers.GlobalAveragePooling2D()(hidden))
         keras.Model(inputs, layers.Softmax()(hidden)).save(folder / f"{name}.keras")
+
+    sabotaged(x, y, "relu").save(folder / "rescaled.keras")
+    sabotaged(x, y, "tanh").save(folder / "outlier.keras")
 
     model.save_weights(folder / "only.weights.h5")
     with h5py.File(folder / "linked.h5", "w") as file:

@@ -1,0 +1,87 @@
+"""``edgeconv explain``: what an export tried to keep the accuracy, and what stayed in float."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from edgeconv.cli.console import Console
+from edgeconv.cli.table import search_table
+from edgeconv.pictures import printable
+
+__all__ = ["EPILOG", "HELP", "configure", "run"]
+
+HELP = "say which layers of a bundle stayed in float and why, and what else was tried"
+
+EPILOG = """\
+examples:
+  edgeconv explain mobilenetv2-int8
+      the rungs that the export tried, what each cost and brought, and which were kept
+  edgeconv explain mobilenetv2-int8 --json
+      the same as one object, for a program
+
+The rungs were judged on a part of the calibration data that was held back; the verdict is on
+the parity data, which no rung has seen. docs/recovery.md explains the rungs.
+"""
+
+_ENDED = {
+    "held": "It ended where the gate held on them.",
+    "tried": "It ended when nothing was left to try.",
+    "budget": "It ended with its time.",
+    "interrupted": "It was interrupted.",
+}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
+    parser.add_argument("bundle", metavar="BUNDLE", type=Path, help="a bundle's folder")
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    """Print the account as text or JSON."""
+    from edgeconv.package import explain
+
+    found = explain(args.bundle)
+    if args.json:
+        console.result(found)
+        return 0
+    for line in _beginning(found):
+        console.print(printable(line))
+    if found["recovery"] is not None:
+        console.print(search_table(found["recovery"], found["bench"], console.width))
+    for line in _layers(found["layers"]):
+        console.print(printable(line))
+    return 0
+
+
+def _beginning(found: Mapping[str, Any]) -> Iterator[str]:
+    yield f"{found['name']}  {found['precision']}  {found['status']}"
+    recipe = found["recipe"]
+    passes = ", ".join(map(str, recipe.get("passes") or ())) or "none"
+    yield f"  ranges   {recipe.get('calibrator')}"
+    yield f"  passes   {passes}"
+    recovery = found["recovery"]
+    if recovery is None:
+        yield "  search   none: the recipe was given, or nothing was to be searched for"
+        return
+    yield (
+        f"  search   effort {recovery.get('effort')}, {_counted(recovery['rungs'])}, judged on"
+        f" {recovery.get('held_back')} items that were held back, calibrated on"
+        f" {recovery.get('calibrated_on')} others. {_ENDED.get(str(recovery.get('ended')), '')}"
+    )
+
+
+def _counted(rungs: Sequence[object]) -> str:
+    return "1 trial" if len(rungs) == 1 else f"{len(rungs)} trials"
+
+
+def _layers(layers: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    if not layers:
+        yield "No layer stayed in higher precision."
+        return
+    yield "In higher precision stayed:"
+    for layer in layers:
+        yield f"  {layer['name']}  {layer['precision']} in {layer['format'] or 'every format'}"
+        yield f"      {layer['why']}"

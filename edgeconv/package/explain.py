@@ -1,0 +1,114 @@
+"""Why a bundle is as it is: its recipe, and the search that found it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from edgeconv.errors import RefusedInput
+from edgeconv.runtime.checksums import SealedFolder
+from edgeconv.runtime.manifest import MANIFEST_FILE, MAX_MANIFEST_BYTES, parse_manifest
+
+__all__ = ["explain"]
+
+_MOST_BYTES: Final = 16 << 20
+RECOVERY_FILE: Final = "recovery.json"
+_HINT = "Export again, or use the version that wrote it."
+
+
+def explain(path: Path) -> dict[str, Any]:
+    """The account of a bundle's recipe.
+
+    Args:
+        path: The bundle's folder.
+
+    Returns:
+        ``name``, ``precision``, ``status``, ``recipe`` as in manifest.json, ``recovery``
+        (the content of recovery.json, None where nothing was searched for), ``bench``
+        (the times of its rungs) and ``layers``: those in another precision than the
+        bundle's, each with ``name``, ``precision``, ``format`` (None for every) and ``why``.
+
+    Raises:
+        UsageError: There is no such folder.
+        RefusedInput: It is no bundle, or damaged.
+    """
+    folder = SealedFolder(path)
+    manifest = parse_manifest(folder.read(MANIFEST_FILE, MAX_MANIFEST_BYTES))
+    verdict, bench = _object(folder, "verdict.json"), _object(folder, "bench.json")
+    found = _object(folder, RECOVERY_FILE) if RECOVERY_FILE in folder.sums else None
+    if found is not None:
+        _check(found)
+    return {
+        "schema_version": 1,
+        "name": manifest.name,
+        "precision": manifest.precision,
+        "status": verdict.get("status"),
+        "recipe": dict(manifest.recipe),
+        "recovery": found,
+        "bench": {"search": bench.get("search")} if isinstance(bench.get("search"), list) else {},
+        "layers": list(_layers(manifest.recipe, manifest.precision, found or {})),
+    }
+
+
+def _object(folder: SealedFolder, name: str) -> dict[str, Any]:
+    try:
+        found = json.loads(folder.read(name, _MOST_BYTES))
+    except (ValueError, RecursionError) as error:
+        raise RefusedInput(f"{name} is no valid JSON: {str(error)[:100]}", _HINT) from error
+    if not isinstance(found, dict):
+        raise RefusedInput(f"{name} holds no object.", _HINT)
+    return found
+
+
+def _check(found: Mapping[str, Any]) -> None:
+    """Refuse what is no account, whoever wrote it."""
+    if found.get("schema_version") != 1:
+        raise RefusedInput(f"{RECOVERY_FILE} has another schema_version than 1.", _HINT)
+    rungs, layers = found.get("rungs"), found.get("layers")
+    lists = [rungs, layers]
+    if isinstance(rungs, list) and all(isinstance(rung, dict) for rung in rungs):
+        lists += [rung.get("artifacts") for rung in rungs]
+    for rows in lists:
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise RefusedInput(f"{RECOVERY_FILE} lacks a list of objects where one stands.", _HINT)
+
+
+def _layers(
+    recipe: Mapping[str, Any], precision: str, found: Mapping[str, Any]
+) -> Iterator[dict[str, Any]]:
+    asked = {layer.get("name"): layer for layer in found.get("layers", [])}
+    scopes = recipe.get("scopes")
+    for scope in scopes if isinstance(scopes, list) else []:
+        if not isinstance(scope, dict) or scope.get("precision") in (None, precision):
+            continue
+        pattern = str(scope.get("layers"))
+        name = _unescaped(pattern)
+        yield {
+            "name": name,
+            "precision": str(scope["precision"]),
+            "format": scope.get("format"),
+            "why": _why(asked.get(name)),
+        }
+
+
+def _unescaped(pattern: str) -> str:
+    """A layer's name, of a pattern that matches it alone."""
+    for character in "*?[":
+        pattern = pattern.replace(f"[{character}]", character)
+    return pattern
+
+
+def _why(layer: Mapping[str, Any] | None) -> str:
+    if layer is None:
+        return "the recipe asked for it before the search"
+    parts = []
+    for key, words in (
+        ("alone_db", "where it alone is int8, the output has {:.1f} dB"),
+        ("without_db", "where all but it are, {:.1f} dB"),
+    ):
+        value = layer.get(key)
+        if isinstance(value, int | float):
+            parts.append(words.format(value))
+    return "; ".join(parts) or "it is among the most sensitive"

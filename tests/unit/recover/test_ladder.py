@@ -1,0 +1,284 @@
+"""The ladder: never worse than plain int8, fewest layers first, and always a result."""
+
+import os
+import signal
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgeconv.progress import Silent
+from edgeconv.recover import Recovery, Score, climb
+from edgeconv.types import Format, Recipe
+from tests.unit.recover.bench import Bench
+
+RECIPE = Recipe(passes=("lift_channels", "correct_bias"))
+
+
+class Noted(Silent):
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.stages: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def stage(self, title: str, total: int | None = None) -> None:
+        self.stages.append(title)
+
+
+def names(found: Recovery) -> list[str]:
+    return [tried.name for tried in found.tried]
+
+
+def losses(bench: Bench, recipe: Recipe) -> list[float]:
+    return [bench.error(recipe, format) for format in bench.formats]
+
+
+def test_plain_int8_that_holds_is_left_alone() -> None:
+    bench = Bench(limit=50.0, gains={"mse": 0.1})
+    found = climb(bench.workbench(), RECIPE, "balanced", Silent())
+
+    assert (names(found), found.recipe, found.ended) == (["plain int8"], RECIPE, "held")
+    assert len(bench.attempts) == 2, "each format is judged once"
+
+
+def test_balanced_ends_where_the_gate_holds() -> None:
+    bench = Bench(limit=1.0, gains={"mse": 0.8, "entropy": 0.01, "equalize": 0.001})
+    found = climb(bench.workbench(), RECIPE, "balanced", Silent())
+
+    assert found.recipe == replace(RECIPE, calibrator="entropy")
+    assert names(found) == ["plain int8", "calibrator mse", "calibrator entropy"]
+    assert [tried.kept for tried in found.tried] == [True, True, True]
+
+
+def test_best_goes_on_with_all_that_still_helps() -> None:
+    gains = {"mse": 0.8, "entropy": 0.9, "equalize": 0.5, "adaptive_rounding": 0.5}
+    bench = Bench(limit=50.0, gains=gains)
+    found = climb(bench.workbench(), RECIPE, "best", Silent())
+
+    assert found.recipe.calibrator == "mse"
+    assert found.recipe.passes == ("equalize", "lift_channels", "adaptive_rounding", "correct_bias")
+    assert found.recipe.scopes == (), "what holds the gate keeps no layer in float"
+    kept = [tried.name for tried in found.tried if tried.kept]
+    assert kept == ["plain int8", "calibrator mse", "equalization", "adaptive rounding"]
+
+
+def test_a_rung_that_hurts_is_not_kept() -> None:
+    bench = Bench(limit=0.01, gains={"mse": 3.0, "equalize": 1.5})
+    found = climb(bench.workbench(layers=()), RECIPE, "best", Silent())
+
+    assert found.recipe == RECIPE
+    assert found.ended == "tried"
+    assert not any(tried.kept for tried in found.tried[1:])
+
+
+def test_onnx_is_spared_where_tflite_gains_nothing() -> None:
+    bench = Bench(limit=0.01, gains={"mse": 3.0})
+    climb(bench.workbench(layers=()), RECIPE, "best", Silent())
+
+    assert [f for r, f in bench.attempts if r.calibrator == "mse"] == ["tflite"]
+
+
+def test_passes_that_do_not_exist_are_no_rungs() -> None:
+    bench = Bench(limit=0.01)
+    found = climb(bench.workbench(layers=()), RECIPE, "best", Silent())
+
+    assert names(found) == ["plain int8", "percentile 99.9", "calibrator minmax"]
+
+
+def test_ranges_that_suit_one_format_are_kept_there_alone() -> None:
+    bench = Bench(limit=0.01, gains={"mse": 0.5})
+    original = bench.attempt
+
+    def onnx_suffers(recipe: Recipe, format: Format) -> Score:
+        score = original(recipe, format)
+        suffers = format == "onnx" and recipe.calibrator_of("layer_0", format) == "mse"
+        return replace(score, loss=3 * score.loss) if suffers else score
+
+    found = climb(bench.workbench(attempt=onnx_suffers, layers=()), RECIPE, "best", Silent())
+
+    assert found.recipe.calibrator_of("layer_3", "tflite") == "mse"
+    assert found.recipe.calibrator_of("layer_3", "onnx") == RECIPE.calibrator
+
+
+def test_the_layer_that_loses_most_stays_in_float_and_no_other() -> None:
+    bench = Bench(outliers=(1, 1, 60, 1, 1, 1), limit=4.0)
+    found = climb(bench.workbench(), RECIPE, "balanced", Silent())
+
+    assert found.ended == "held"
+    assert bench.floats(found.recipe, "tflite") == ["layer_2"]
+    assert bench.floats(found.recipe, "onnx") == ["layer_2"]
+    assert found.sensitivity[0].layer == "layer_2"
+    assert found.recipe.scopes[0].format is None, "a layer that both need has one scope"
+
+
+@pytest.mark.parametrize("limit", [12.0, 6.0, 3.0, 1.5, 0.7])
+def test_no_smaller_number_of_layers_would_hold_the_gate(limit: float) -> None:
+    bench = Bench(outliers=(20, 3, 60, 1, 10, 1, 5, 2), limit=limit, formats=("tflite",))
+    found = climb(bench.workbench(), RECIPE, "balanced", Silent())
+    lifted = bench.floats(found.recipe, "tflite")
+    order = [each.layer for each in found.sensitivity]
+
+    if found.ended == "held" and lifted:
+        assert set(lifted) == set(order[: len(lifted)])
+        counted = [int(t.name.split()[0]) for t in found.tried if t.name.endswith("in float")]
+        failed = [n for n, t in zip(counted, _lifts(found), strict=True) if not t]
+        assert len(lifted) - 1 in [0, *failed], "one fewer was tried, and lost the gate"
+
+
+def _lifts(found: Recovery) -> list[bool]:
+    return [t.trial.holds for t in found.tried if t.name.endswith("in float")]
+
+
+def test_a_layer_that_one_format_needs_stays_in_float_there_alone() -> None:
+    bench = Bench(outliers=(1, 1, 60, 1, 1, 1), limit=4.0)
+    original = bench.attempt
+
+    def onnx_holds(recipe: Recipe, format: Format) -> Score:
+        score = original(recipe, format)
+        return replace(score, holds=True, loss=score.loss / 100) if format == "onnx" else score
+
+    found = climb(bench.workbench(attempt=onnx_holds), RECIPE, "balanced", Silent())
+
+    assert bench.floats(found.recipe, "tflite") == ["layer_2"]
+    assert bench.floats(found.recipe, "onnx") == []
+
+
+def test_a_device_of_integers_alone_gets_no_layer_in_float() -> None:
+    bench = Bench(outliers=(1, 1, 60, 1, 1, 1), limit=0.1)
+    found = climb(bench.workbench(layers=()), RECIPE, "balanced", Silent())
+
+    assert found.recipe.scopes == () and found.sensitivity == ()
+    assert found.ended == "tried"
+
+
+def test_more_than_half_of_the_layers_is_no_int8_model() -> None:
+    bench = Bench(outliers=(60,) * 6, limit=1e-6)
+    found = climb(bench.workbench(), RECIPE, "balanced", Silent())
+
+    assert found.recipe == RECIPE
+    assert max(len(bench.floats(r, f)) for r, f in bench.attempts) == 3
+
+
+def test_a_limit_that_is_broken_is_no_gain() -> None:
+    bench = Bench(outliers=(1, 1, 60, 1, 1, 1), limit=4.0)
+    original = bench.attempt
+
+    def small(recipe: Recipe, format: Format) -> Score:
+        score = original(recipe, format)
+        broken = ("too large",) if score.artifact.size_bytes > 1000 else ()
+        return replace(score, exceeds=broken)
+
+    found = climb(bench.workbench(attempt=small), RECIPE, "balanced", Silent())
+
+    assert found.recipe == RECIPE
+
+
+@pytest.mark.parametrize("spent", range(2, 9))
+def test_the_end_of_the_budget_keeps_the_best_so_far(spent: int) -> None:
+    bench = Bench(outliers=(1, 1, 60, 1, 1, 1), limit=1.0, gains={"mse": 0.9, "equalize": 0.9})
+    watch = Noted()
+    found = climb(
+        bench.workbench(), RECIPE, "best", watch, float(spent),
+        clock=lambda: float(len(bench.attempts)),
+    )  # fmt: skip
+
+    assert found.ended == "budget"
+    assert any("is spent" in note for note in watch.notes)
+    plain, best = losses(bench, RECIPE), losses(bench, found.recipe)
+    assert all(b <= p * 1.01 for b, p in zip(best, plain, strict=True))
+    assert bench.alive == {artifact.path for artifact in found.artifacts}
+
+
+def interrupted_at(bench: Bench, number: int) -> object:
+    """``attempt``, but the user presses Ctrl-C while it runs for this time."""
+
+    def attempt(recipe: Recipe, format: Format) -> Score:
+        score = bench.attempt(recipe, format)
+        if len(bench.attempts) == number:
+            os.kill(os.getpid(), signal.SIGINT)
+        return score
+
+    return attempt
+
+
+@pytest.mark.parametrize("number", [3, 4, 5, 6, 7])
+def test_ctrl_c_keeps_the_best_so_far(number: int) -> None:
+    bench = Bench(limit=0.01, gains={"mse": 0.9, "entropy": 0.5, "equalize": 0.5})
+    watch, before = Noted(), signal.getsignal(signal.SIGINT)
+    found = climb(bench.workbench(attempt=interrupted_at(bench, number)), RECIPE, "best", watch)
+
+    assert found.ended == "interrupted"
+    assert any("best so far" in note for note in watch.notes)
+    assert len(found.artifacts) == 2
+    assert [t.trial.recipe for t in found.tried if t.kept][-1] == found.recipe
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_ctrl_c_before_plain_int8_was_judged_leaves_the_recipe_as_it_is() -> None:
+    bench = Bench()
+    found = climb(bench.workbench(attempt=interrupted_at(bench, 1)), RECIPE, "best", Silent())
+
+    assert (found.recipe, found.artifacts, found.tried) == (RECIPE, (), ())
+
+
+def test_a_second_ctrl_c_ends_the_program() -> None:
+    bench = Bench()
+
+    class Impatient(Silent):
+        def note(self, text: str) -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        climb(bench.workbench(attempt=interrupted_at(bench, 1)), RECIPE, "best", Impatient())
+
+
+def test_progress_tells_the_rung_and_the_best_so_far() -> None:
+    bench, watch = Bench(limit=0.01, gains={"mse": 0.5}), Noted()
+    climb(bench.workbench(layers=()), RECIPE, "best", watch)
+
+    assert watch.stages[0] == "judge plain int8 on what was held back"
+    assert watch.stages[1].startswith("try calibrator mse (error ")
+
+
+numbers = st.floats(0.2, 3.0)
+
+
+@settings(max_examples=60)
+@given(
+    outliers=st.lists(st.floats(0.5, 80.0), min_size=2, max_size=8),
+    gains=st.dictionaries(
+        st.sampled_from(["mse", "entropy", "minmax", "equalize", "adaptive_rounding"]), numbers
+    ),
+    limit=st.floats(0.05, 60.0),
+    effort=st.sampled_from(["balanced", "best"]),
+    seed=st.integers(0, 50),
+)
+def test_the_result_is_never_worse_than_plain_int8(
+    outliers: list[float], gains: dict[str, float], limit: float, effort: str, seed: int
+) -> None:
+    bench = Bench(outliers, gains, limit, seed=seed)
+    found = climb(bench.workbench(), RECIPE, effort, Silent())  # type: ignore[arg-type]
+    plain = [100 * loss**0.5 for loss in losses(bench, RECIPE)]
+    best = [100 * loss**0.5 for loss in losses(bench, found.recipe)]
+
+    for ours, theirs in zip(best, plain, strict=True):
+        assert ours <= 1.1 * theirs
+        assert not theirs <= limit < ours, "a gate that held is lost"
+    assert sum(best) <= 1.1 * sum(plain)
+    assert [a.recipe for a in found.artifacts] == [found.recipe] * 2
+
+
+@settings(max_examples=20)
+@given(seed=st.integers(0, 50), limit=st.floats(0.1, 10.0))
+def test_the_same_trials_give_the_same_recipe(seed: int, limit: float) -> None:
+    gains = {"mse": 0.7, "equalize": 0.9}
+    found = [
+        climb(Bench((9, 1, 30), gains, limit, seed=seed).workbench(), RECIPE, "best", Silent())
+        for _ in range(2)
+    ]
+
+    assert found[0].recipe == found[1].recipe
+    assert names(found[0]) == names(found[1])
