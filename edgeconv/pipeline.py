@@ -51,8 +51,10 @@ def export(request: ExportRequest, progress: Progress | None = None) -> Export:
             source = data.with_input_scale(request.data, source, watch)
             calibrates = recipe.precision in _CALIBRATED
             calibration, parity = data.choose(request.data, source, calibrates, watch)
-            calibration, held = data.hold_back(calibration, request.data.seed)
             source = load.settle_task(source, labelled=parity.labelled)
+            if calibrates and request.data.synthesises:
+                source, calibration = steps.synthesise(source, request, workshop, folder, watch)
+            calibration, held = data.hold_back(calibration, request.data.seed)
             targets = [TARGETS[format] for format in request.formats]
             # TensorFlow lowers one format while we calibrate the other.
             lowered = [beside.submit(t.lower, source, workshop, folder) for t in targets]

@@ -27,6 +27,7 @@ from edgeconv.types import (
     SourceModel,
     Verdict,
 )
+from edgeconv.workshop import Workshop
 
 __all__ = [
     "Found",
@@ -41,6 +42,7 @@ __all__ = [
     "refuse_overflow",
     "refuse_source",
     "rescale",
+    "synthesise",
     "threads",
     "with_layers",
     "within",
@@ -143,6 +145,15 @@ def refuse_graph(
     if request.device is not None:
         device.refuse_graph(request.device, graph, request.recipe, folder, watch)
     return graph
+
+
+def synthesise(
+    source: SourceModel, request: ExportRequest, workshop: Workshop, folder: Path, watch: Progress
+) -> tuple[SourceModel, Items]:
+    """Calibration inputs that are nobody's data, and the source with a word on them."""
+    made = load.synthesise(source, request.data.seed, workshop, folder, watch)
+    items = data.ready_items(made.x, source.preprocess, "synthesised inputs")
+    return replace(source, provenance={**source.provenance, "calibration": made.origin}), items
 
 
 def refuse_overflow(graph: FloatGraph, parity: Items, recipe: Recipe, watch: Progress) -> None:

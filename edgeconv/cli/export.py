@@ -33,6 +33,8 @@ examples:
       one to calibrate on, one to judge on
   edgeconv export model.keras --preprocess unit --calibration data.csv:train --parity data.csv:test
       two splits of one CSV manifest with the columns file, label (or class_index) and split
+  edgeconv export xray.keras --preprocess unit --calibration none
+      no data at hand: inputs are made from what the model's BatchNorms remember
   edgeconv export kws.h5 --calibration features.npz:train --parity features.npz:test
       not pictures: arrays x_train, y_train, x_test, y_test of one .npz
 
@@ -134,9 +136,9 @@ def _width(text: str) -> float:
 def _configure_data(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--calibration",
-        metavar="DATA",
+        metavar="DATA|none",
         help="folder (one subfolder a class), CSV manifest or .npz; PATH:SPLIT picks a split; "
-        "built-in pictures by default",
+        "built-in pictures by default; none synthesises inputs from the model's BatchNorms",
     )
     group.add_argument(
         "--parity",

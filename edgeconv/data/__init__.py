@@ -8,6 +8,7 @@ from edgeconv.data.items import Items
 from edgeconv.data.manifest import read_manifest
 from edgeconv.data.overlap import refuse_overlap
 from edgeconv.data.reader import open_dataset
+from edgeconv.data.ready import ready_items
 from edgeconv.data.scale import with_input_scale
 from edgeconv.data.splits import split
 from edgeconv.data.thumbnails import thumbnails
@@ -22,6 +23,7 @@ __all__ = [
     "picture_items",
     "read_folder",
     "read_manifest",
+    "ready_items",
     "refuse_overlap",
     "split",
     "thumbnails",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgeconv.data.builtin import open_builtin
@@ -24,7 +24,8 @@ class DataRequest:
     """What to calibrate and judge on, as the command line has it.
 
     Attributes:
-        calibration: ``PATH`` or ``PATH:SPLIT``; None where none is given.
+        calibration: ``PATH`` or ``PATH:SPLIT``; None where none is given; ``none`` where
+            inputs are to be synthesised.
         parity: Likewise.
         x_key: Name of the inputs in an ``.npz``.
         y_key: Name of the labels in an ``.npz``.
@@ -37,10 +38,16 @@ class DataRequest:
     y_key: str = "y"
     seed: int = 0
 
+    @property
+    def synthesises(self) -> bool:
+        """Whether no data calibrates."""
+        return self.calibration == "none"
+
 
 def check(request: DataRequest) -> None:
     """Refuse a path that isn't there before anything slow begins."""
-    for spec in (request.calibration, request.parity):
+    calibration = None if request.synthesises else request.calibration
+    for spec in (calibration, request.parity):
         paths = () if spec is None else (spec, spec.rpartition(":")[0])
         # Path("") is the current folder, which is always there.
         if spec is not None and not any(path and Path(path).exists() for path in paths):
@@ -56,7 +63,7 @@ def choose(
     """Open the calibration and the parity set.
 
     Two sets must not share an item; one is split in two; none at all means the
-    built-in pictures.
+    built-in pictures. Where inputs are to be synthesised, all data judges.
 
     Args:
         request: What the user gave.
@@ -65,11 +72,20 @@ def choose(
         progress: Receives warnings.
 
     Returns:
-        The calibration set, None where it isn't needed, and the parity set.
+        The calibration set, None where it isn't needed or to be synthesised, and the
+        parity set.
 
     Raises:
         EdgeconvError: The data is missing, broken, or the same on both sides.
     """
+    if request.synthesises:
+        if request.parity is None and source.preprocess.kind != "image":
+            raise UsageError(
+                "Inputs can be synthesised, but not what they should be judged on: the model"
+                " takes no pictures, so the built-in ones don't serve.",
+                "Give --parity DATA.npz.",
+            )
+        request, calibrates = replace(request, calibration=None), False
     if request.calibration is None and request.parity is None:
         return _builtin(source, calibrates=calibrates)
     given = [

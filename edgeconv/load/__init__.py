@@ -2,6 +2,16 @@
 
 from edgeconv.load.reference import answers
 from edgeconv.load.source import LoadRequest, check, load, settle_task
+from edgeconv.load.synthesis import Synthesis, synthesise
 from edgeconv.load.variant import wishes
 
-__all__ = ["LoadRequest", "answers", "check", "load", "settle_task", "wishes"]
+__all__ = [
+    "LoadRequest",
+    "Synthesis",
+    "answers",
+    "check",
+    "load",
+    "settle_task",
+    "synthesise",
+    "wishes",
+]

@@ -191,15 +191,16 @@ def _finish(
     """Take the head off, keep the live function, write the frozen one."""
     inputs = list(function.inputs[: len(specs)])
     outputs = list(function.outputs)
-    activation = "linear"
+    scores, head = graphs.split_head(outputs[0])
+    activation = "linear" if keep_head else head
     if not keep_head:
-        outputs[0], activation = graphs.split_head(outputs[0])
+        outputs[0] = scores
     live = function.prune(inputs, outputs)
     graph_def = graphs.freeze(live)
     if dtypes.to_float32(graph_def):
         progress.note("computes in float32 here, where the file says another precision")
         live = graphs.imported(graph_def, inputs, outputs)
-    state["function"] = live
+    state |= {"function": live, "model": model, "head": head}
     layout.bias_by_channel(graph_def, live.graph)
     ends = graphs.apart(graph_def, outputs)
     names = {t.op.name: s.name for t, s in zip(inputs, specs, strict=True)}

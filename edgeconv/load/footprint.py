@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from edgeconv.targets.names import layer_of
 
-__all__ = ["count_weights", "list_operators", "peak_activations"]
+__all__ = ["count_weights", "list_operators", "peak_activations", "sum_activations"]
 
 _FLOAT: Final = 1
 _TYPES: Final = ("T", "Tparams", "dtype")
@@ -85,6 +85,20 @@ def peak_activations(graph: Any, inputs: Sequence[Any], outputs: Sequence[Any]) 
         steps.append((at, {home[t.ref()] for t in op.outputs}, {home[ref] for ref in read}))
     last.update((home[t.ref()], len(graph.get_operations())) for t in outputs if t.ref() in home)
     return _peak(steps, {home[tensor.ref()] for tensor in inputs}, sizes, last)
+
+
+def sum_activations(graph: Any) -> int:
+    """How many elements operators write for one item, all together; at least 1.
+
+    Args:
+        graph: TensorFlow graph with a free batch axis.
+    """
+    total = 0
+    for op in graph.get_operations():
+        for tensor in () if op.type in _SILENT else op.outputs:
+            if tensor.shape.rank and tensor.shape[0] is None:
+                total += _elements(tensor)
+    return max(1, total)
 
 
 def _home(kind: str, ref: Any, read: Sequence[Any], sizes: Any, home: Any) -> Any:
