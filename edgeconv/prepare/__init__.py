@@ -16,16 +16,31 @@ from edgeconv.prepare.base import Floats, Pass
 from edgeconv.prepare.correct_bias import correct_bias
 from edgeconv.prepare.equalize import equalize
 from edgeconv.prepare.lift_channels import lift_channels
+from edgeconv.prepare.round_adaptively import adaptive_rounding
+from edgeconv.prepare.samples import Memo, Samples
 from edgeconv.targets.base import Target
-from edgeconv.types import FloatGraph, Ranges, Recipe
+from edgeconv.types import Array, FloatGraph, Ranges, Recipe
 
-__all__ = ["PASSES", "RESCALING", "Floats", "Pass", "apply", "rescale"]
+__all__ = [
+    "PASSES",
+    "RESCALING",
+    "ROUNDING",
+    "Floats",
+    "Memo",
+    "Pass",
+    "Samples",
+    "apply",
+    "rescale",
+]
 
 #: Passes that change what activations hold: they come first, and ranges after them.
 RESCALING: Final[Mapping[str, Pass]] = {"equalize": equalize}
+#: Passes that put kernels on their grid; what comes after them changes no kernel.
+ROUNDING: Final[Mapping[str, Pass]] = {"adaptive_rounding": adaptive_rounding}
 PASSES: Final[Mapping[str, Pass]] = {
     **RESCALING,
     "lift_channels": lift_channels,
+    **ROUNDING,
     "correct_bias": correct_bias,
 }
 
@@ -54,7 +69,12 @@ def rescale(
 
 
 def apply(
-    target: Target, graph: FloatGraph, ranges: Ranges, recipe: Recipe, folder: Path
+    target: Target,
+    graph: FloatGraph,
+    ranges: Ranges,
+    recipe: Recipe,
+    folder: Path,
+    samples: Samples | None = None,
 ) -> FloatGraph:
     """Run the rest of the recipe's passes in their order.
 
@@ -64,6 +84,7 @@ def apply(
         ranges: Clipped.
         recipe: Its ``passes``, ``precision`` and ``scopes``.
         folder: Where changed graphs are written.
+        samples: For passes that need data; without it they change nothing.
 
     Returns:
         ``graph`` itself where no pass changed anything.
@@ -72,12 +93,20 @@ def apply(
         UsageError: There is no such pass.
     """
     wanted = tuple(name for name in recipe.passes if name not in RESCALING)
-    return _run(target, graph, ranges, replace(recipe, passes=wanted), folder)
+    own = replace(recipe, passes=wanted)
+    return _run(target, graph, ranges, own, folder, samples, recipe.passes)
 
 
 def _run(
-    target: Target, graph: FloatGraph, ranges: Ranges, recipe: Recipe, folder: Path
+    target: Target,
+    graph: FloatGraph,
+    ranges: Ranges,
+    recipe: Recipe,
+    folder: Path,
+    samples: Samples | None = None,
+    memo_key: tuple[str, ...] = (),
 ) -> FloatGraph:
+    exact: dict[str, Array] = {}
     for number, name in enumerate(recipe.passes):
         if name not in PASSES:
             raise UsageError(
@@ -88,8 +117,14 @@ def _run(
         outputs = [spec.name for spec in graph.outputs]
         flows = partial(target.flows, graph)
         weights = target.weights(graph)
-        floats = Floats(layers, weights, ranges, precisions, recipe, outputs, flows)
+        floats = Floats(layers, weights, ranges, precisions, recipe, outputs, flows, exact)
+        if samples is not None and name in ROUNDING:
+            seen = partial(samples.activations, target, graph)
+            count, memo = len(samples.dataset), samples.memo.setdefault(memo_key, {})
+            floats = replace(floats, items=count, samples=seen, memo=memo)
         changed = PASSES[name](floats)
+        if name in ROUNDING:
+            exact |= {layer: weights[layer][0] for layer in changed}
         if changed:
             graph = target.patch(graph, changed, folder / f"{number}-{name}{target.suffix}")
     return graph

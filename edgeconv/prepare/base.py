@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from edgeconv.targets.flow import Flow
-from edgeconv.types import Layer, Ranges, Recipe, Weights
+from edgeconv.types import Array, Layer, Ranges, Recipe, Weights
 
 __all__ = ["Floats", "Pass"]
+
+
+def _no_samples(tensors: Collection[str], items: int) -> Iterator[Mapping[str, Array]]:
+    return iter(())
 
 
 @dataclass(frozen=True)
@@ -23,6 +28,12 @@ class Floats:
         recipe: For the passes' own settings.
         outputs: Names of the model's outputs.
         flows: How factors on channels pass through; asked only by passes that rescale.
+        exact: Kernels as they were before a pass put them on their grid, by layer;
+            what rounding is measured against.
+        items: How many the calibration set holds.
+        samples: (tensors, most items) -> what they hold, item by item, in the file's
+            layout; nothing where there is no calibration set.
+        memo: What an earlier run of the same pass kept, by layer.
     """
 
     layers: Sequence[Layer]
@@ -32,6 +43,10 @@ class Floats:
     recipe: Recipe
     outputs: Sequence[str] = ()
     flows: Callable[[], Sequence[Flow]] = tuple
+    exact: Mapping[str, Array] = field(default_factory=dict)
+    items: int = 0
+    samples: Callable[[Collection[str], int], Iterator[Mapping[str, Array]]] = _no_samples
+    memo: MutableMapping[str, Any] = field(default_factory=dict)
 
 
 #: Returns the layers that it changes, and nothing where none needs it.

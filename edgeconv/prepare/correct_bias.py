@@ -10,7 +10,8 @@ input; the few outputs at a picture's border, where padding is 0, are counted as
 the others.
 
 Requires: BatchNorm folded; means of the layers' inputs; the engines' own weight
-quantizer is Q (per channel, symmetric, 127 steps).
+quantizer is Q (per channel, symmetric, 127 steps). A kernel that another pass has
+rounded is its own Q(w); w is then what it was before.
 Ensures: only biases change, and only of layers with int8 weights.
 
 Source: Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias
@@ -41,18 +42,19 @@ def correct_bias(floats: Floats) -> Weights:
         rounded = floats.precisions.get(layer.name, "") in _ROUNDED
         if kernel is None or bias is None or seen is None or seen.mean is None or not rounded:
             continue
-        error = mean_error(kernel, seen.mean, bias.size)
+        error = mean_error(kernel, seen.mean, bias.size, floats.exact.get(layer.name))
         if error is not None:
             changed[layer.name] = (kernel, (bias - error).astype(np.float32))
     return changed
 
 
-def rounding_error(kernel: Array, channels: int) -> Array:
+def rounding_error(kernel: Array, channels: int, exact: Array | None = None) -> Array:
     """What Q adds to each weight.
 
     Args:
         kernel: float32, reshapes to [-1, channels].
         channels: Of the output.
+        exact: The weights, where ``kernel`` is already another's rounding of them.
 
     Returns:
         float64 of the kernel's shape.
@@ -60,11 +62,14 @@ def rounding_error(kernel: Array, channels: int) -> Array:
     columns = kernel.reshape(-1, channels).astype(np.float64)
     scale = np.abs(columns).max(axis=0) / _WEIGHT_STEPS
     scale[scale == 0] = 1.0
-    error: Array = np.rint(columns / scale) * scale - columns
+    meant = columns if exact is None else exact.reshape(-1, channels)
+    error: Array = np.rint(columns / scale) * scale - meant
     return error.reshape(kernel.shape)
 
 
-def mean_error(kernel: Array, mean: Array, channels: int) -> Array | None:
+def mean_error(
+    kernel: Array, mean: Array, channels: int, exact: Array | None = None
+) -> Array | None:
     """The mean of what rounding the kernel adds to each output channel.
 
     Args:
@@ -72,12 +77,13 @@ def mean_error(kernel: Array, mean: Array, channels: int) -> Array | None:
             ``channels`` = I * M; I is that of one group where there are groups.
         mean: float64 [C] of the input's channels.
         channels: Of the output.
+        exact: See ``rounding_error``.
 
     Returns:
         float64 [channels], or None where the mean doesn't fit the kernel (an
         input that was flattened on its way).
     """
-    error = rounding_error(kernel, channels)
+    error = rounding_error(kernel, channels, exact)
     taps: Array = error.reshape(-1, *error.shape[-2:]).sum(axis=0)
     inputs, outputs = taps.shape
     if inputs == mean.size and outputs == channels:
