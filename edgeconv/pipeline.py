@@ -10,7 +10,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from edgeconv import data, device, load, package, steps, trials, verify
+from edgeconv import data, device, load, package, prepare, steps, trials, verify
 from edgeconv.cache import user_cache
 from edgeconv.order import Export, ExportRequest
 from edgeconv.progress import Progress, Silent
@@ -60,11 +60,12 @@ def export(request: ExportRequest, progress: Progress | None = None) -> Export:
             lowered = [beside.submit(t.lower, source, workshop, folder) for t in targets]
             asked = beside.submit(load.answers, source, parity, workshop, folder)
             pieces = []
+            memo: prepare.Memo = {}
             for target, job in zip(targets, lowered, strict=True):
                 watch.stage(f"lower to {target.title}")
                 graph = steps.refuse_graph(job.result(), request, folder, watch)
                 steps.refuse_overflow(graph, parity, recipe, watch)
-                pieces.append(steps.observe(graph, calibration, recipe, watch))
+                pieces.append(steps.observe(graph, calibration, recipe, watch, memo))
             found = trials.quantize(pieces, held, source, request, recipe, folder, watch)
             recipe, made, artifacts = found.recipe, found.made, found.artifacts
             # Layers are compared while the original answers and the artifacts are judged.

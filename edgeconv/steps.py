@@ -68,12 +68,14 @@ class Piece:
         ranges: What calibration saw in it; none where the precision needs none.
         calibration: On what; None likewise.
         rescaled: The same after passes that rescale channels, by their names.
+        memo: What passes worked out, for every format and recipe.
     """
 
     graph: FloatGraph
     ranges: Ranges
     calibration: Dataset | None
     rescaled: dict[tuple[str, ...], Piece] = field(default_factory=dict, repr=False, compare=False)
+    memo: prepare.Memo = field(default_factory=dict, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -188,7 +190,11 @@ def refuse_overflow(graph: FloatGraph, parity: Items, recipe: Recipe, watch: Pro
 
 
 def observe(
-    graph: FloatGraph, calibration: Dataset | None, recipe: Recipe, watch: Progress
+    graph: FloatGraph,
+    calibration: Dataset | None,
+    recipe: Recipe,
+    watch: Progress,
+    memo: prepare.Memo | None = None,
 ) -> Piece:
     """Run the float graph over the calibration set.
 
@@ -197,13 +203,14 @@ def observe(
         calibration: Read once; None where the precision needs none.
         recipe: Its calibrators decide what is kept of the activations.
         watch: Told what is being done.
+        memo: Shared by the formats of an export; None for this one's own.
     """
     if calibration is None:
         return Piece(graph, {}, None)
     target = TARGETS[graph.format]
     watch.stage(f"calibrate {target.title}", len(calibration))
     ranges = target.observe(graph, calibration, watch, histograms=needs_histograms(recipe))
-    return Piece(graph, ranges, calibration)
+    return Piece(graph, ranges, calibration, memo={} if memo is None else memo)
 
 
 def make(piece: Piece, recipe: Recipe, folder: Path) -> tuple[Artifact, Model]:
@@ -219,9 +226,10 @@ def make(piece: Piece, recipe: Recipe, folder: Path) -> tuple[Artifact, Model]:
     """
     if piece.calibration is None:
         return write(piece.graph, {}, recipe, folder)
+    samples = prepare.Samples(piece.calibration, piece.memo)
     target, piece = TARGETS[piece.graph.format], rescale(piece, recipe)
     clipped = clip(piece.ranges, recipe, piece.graph)
-    prepared = prepare.apply(target, piece.graph, clipped, recipe, folder)
+    prepared = prepare.apply(target, piece.graph, clipped, recipe, folder, samples)
     return write(prepared, clipped, recipe, folder)
 
 
@@ -241,7 +249,7 @@ def rescale(piece: Piece, recipe: Recipe) -> Piece:
         if graph is not piece.graph:
             counted = any(seen.counts is not None for seen in piece.ranges.values())
             ranges = target.observe(graph, piece.calibration, Silent(), histograms=counted)
-            changed = Piece(graph, ranges, piece.calibration)
+            changed = replace(piece, graph=graph, ranges=ranges, rescaled={})
         piece.rescaled[names] = changed
     return piece.rescaled[names]
 

@@ -94,7 +94,7 @@ def apply(
     """
     wanted = tuple(name for name in recipe.passes if name not in RESCALING)
     own = replace(recipe, passes=wanted)
-    return _run(target, graph, ranges, own, folder, samples, recipe.passes)
+    return _run(target, graph, ranges, own, folder, samples, recipe)
 
 
 def _run(
@@ -104,7 +104,7 @@ def _run(
     recipe: Recipe,
     folder: Path,
     samples: Samples | None = None,
-    memo_key: tuple[str, ...] = (),
+    whole: Recipe | None = None,
 ) -> FloatGraph:
     exact: dict[str, Array] = {}
     for number, name in enumerate(recipe.passes):
@@ -120,8 +120,8 @@ def _run(
         floats = Floats(layers, weights, ranges, precisions, recipe, outputs, flows, exact)
         if samples is not None and name in ROUNDING:
             seen = partial(samples.activations, target, graph)
-            count, memo = len(samples.dataset), samples.memo.setdefault(memo_key, {})
-            floats = replace(floats, items=count, samples=seen, memo=memo)
+            memo = samples.kept(whole or recipe, graph.format, weights)
+            floats = replace(floats, items=len(samples.dataset), samples=seen, memo=memo)
         changed = PASSES[name](floats)
         if name in ROUNDING:
             exact |= {layer: weights[layer][0] for layer in changed}

@@ -31,11 +31,12 @@ from edgeconv.prepare.base import Floats
 from edgeconv.prepare.correct_bias import mean_error
 from edgeconv.prepare.round_inputs import Moments, patches
 from edgeconv.prepare.round_solver import WEIGHT_STEPS, round_columns
-from edgeconv.types import Array, Layer, Weights
+from edgeconv.types import Array, Format, Layer, Weights
 
 __all__ = ["Rounded", "adaptive_rounding", "round_kernel"]
 
 _ROUNDED: Final = ("int8", "int16x8")
+_FORMATS: Final[tuple[Format, ...]] = ("tflite", "onnx")
 #: Items that are run through the model, and rows that they give in all: more than
 #: three for each of the 4,608 inputs of a 3x3 kernel over 512 channels.
 _ITEMS: Final = 512
@@ -90,7 +91,8 @@ _MOST_STEPS: Final = 16
 def adaptive_rounding(floats: Floats) -> Weights:
     """The integer layers with their kernels on the grid."""
     wanted = _wanted(floats)
-    unknown = [layer for layer in wanted if not _known(layer, floats)]
+    # Those of the other format too: it takes over what is worked out here.
+    unknown = [layer for layer in wanted if floats.items and not _known(layer, floats)]
     items = min(_ITEMS, floats.items)
     for group in _groups(unknown, floats.weights):
         for layer, moments in _observe(group, floats, items):
@@ -100,7 +102,7 @@ def adaptive_rounding(floats: Floats) -> Weights:
     return {
         layer.name: (floats.memo[layer.name].kernel, floats.weights[layer.name][1])
         for layer in wanted
-        if layer.name in floats.memo
+        if layer.name in floats.memo and floats.precisions[layer.name] in _ROUNDED
     }
 
 
@@ -138,13 +140,13 @@ def _scale(columns: Array) -> Array:
 
 
 def _wanted(floats: Floats) -> list[Layer]:
-    """Integer layers with a kernel of their own whose inputs are known."""
+    """Layers with a kernel of their own that are integer in some format."""
     shared = Counter(layer.weight for layer in floats.layers if layer.weight)
     return [
         layer
         for layer in floats.layers
         if layer.name in floats.weights
-        and floats.precisions.get(layer.name, "") in _ROUNDED
+        and any(floats.recipe.precision_of(layer.name, f) in _ROUNDED for f in _FORMATS)
         and shared[layer.weight] == 1
         and (layer.window is not None or floats.weights[layer.name][0].ndim == 2)
         and _length(floats.weights[layer.name][0].shape, layer) <= _LONGEST

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+import hashlib
+from collections.abc import Collection, Iterator, Mapping, MutableMapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from edgeconv.progress import Progress, Silent
 from edgeconv.targets.base import Target
-from edgeconv.types import Array, Batch, Dataset, FloatGraph
+from edgeconv.types import Array, Batch, Dataset, FloatGraph, Format, Recipe, Weights
 
 __all__ = ["Memo", "Samples", "Some"]
 
-#: Passes of a recipe -> what one of them has worked out, by layer.
-Memo = dict[tuple[str, ...], dict[str, Any]]
+#: A recipe without its precisions -> (where it was worked out: format, digest of the
+#: weights; what was worked out, by layer).
+Memo = dict[Recipe, tuple[tuple[Format, str], dict[str, Any]]]
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,31 @@ class Samples:
         for seen in target.activations(graph, tensors, some):
             yield seen
             self.progress.advance()
+
+    def kept(self, recipe: Recipe, format: Format, weights: Weights) -> MutableMapping[str, Any]:
+        """What a pass worked out for the same weights; to be added to.
+
+        Of the format that came first it holds for the very same weights alone, so that
+        a recipe gives the same file whatever was tried before it. The other format takes
+        it over; a pass compares the kernels, which there differ by float rounding.
+        """
+        scopes = tuple(replace(s, precision=None) for s in recipe.scopes if s.calibrator)
+        key = replace(recipe, precision="int8", scopes=scopes)
+        here = format, _digest(weights)
+        origin, kept = self.memo.get(key, (here, {}))
+        if origin[0] == format and origin != here:
+            origin, kept = here, {}
+        self.memo[key] = origin, kept
+        return kept
+
+
+def _digest(weights: Weights) -> str:
+    digest = hashlib.sha256()
+    for layer, (kernel, bias) in weights.items():
+        digest.update(layer.encode())
+        digest.update(kernel.tobytes())
+        digest.update(b"" if bias is None else bias.tobytes())
+    return digest.hexdigest()
 
 
 class Some:
