@@ -62,8 +62,10 @@ def _construct(constructor: str, size: int, classes: int, alpha: float, top: boo
     options: dict[str, Any] = {"classes": classes} if top else {"pooling": "avg"}
     if alpha != 1.0:
         options["alpha"] = alpha
+    if not constructor.startswith("EfficientNetV2"):  # finds its blocks under its own name
+        options["name"] = constructor
     return getattr(keras.applications, constructor)(
-        weights=None, input_shape=(size, size, 3), include_top=top, name=constructor, **options
+        weights=None, input_shape=(size, size, 3), include_top=top, **options
     )
 
 

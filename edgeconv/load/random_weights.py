@@ -4,7 +4,7 @@
     BatchNorm                      mean 0, var 1  ->  mean and variance of what it sees
     kernels of models without one  any            ->  outputs of mean 0, variance 1
     gates                          any            ->  mostly open
-    head                           any            ->  logits of mean 0, deviation 2
+    head                           any            ->  logits of deviation 2
 
 Fresh from its constructor, a deep network lets its signal fade: MobileNetV2's
 outputs differ by 1e-12 from picture to picture, which no integer can follow.
@@ -50,6 +50,7 @@ _LOGIT_DEVIATION: Final = 2.0
 #: signal would open or shut them all and pass better by a third, block after block.
 _GATE_CENTRE: Final = 2.0
 _GATE_DEVIATION: Final = 1.0
+_TINY: Final = float(np.finfo(np.float32).tiny)
 #: A channel that varies less than this beside the whole layer is no signal to be raised.
 _FADED: Final = 1e-3
 
@@ -115,15 +116,15 @@ def settle(model: Any, x: Array, *, head: bool) -> None:
         has_norms |= isinstance(layer, norms)
         if type(layer).__name__ == "LayerScale":
             layer.gamma.assign(keras.ops.ones_like(layer.gamma))
-    dense = [layer for layer in model.layers if isinstance(layer, keras.layers.Dense)]
-    last = dense[-1] if head and dense else None
     kernels = (keras.layers.Conv2D, keras.layers.Dense)
+    ends = (keras.activations.linear, keras.activations.softmax)
+    last = [layer for layer in model.layers if isinstance(layer, kernels)][-1]
 
     def visit(layer: Any, inputs: tuple[Any, ...]) -> None:
         if isinstance(layer, keras.layers.BatchNormalization):
             _settle_norm(layer, inputs[0])
-        elif layer is last:
-            _settle_kernel(layer, inputs[0], _LOGIT_DEVIATION)
+        elif head and layer is last and layer.activation in ends:
+            _settle_head(layer, inputs[0])
         elif isinstance(layer, kernels) and layer.activation is keras.activations.sigmoid:
             _settle_kernel(layer, inputs[0], _GATE_DEVIATION, _GATE_CENTRE)
         elif isinstance(layer, kernels) and layer.use_bias and not has_norms:
@@ -162,17 +163,29 @@ def _settle_norm(layer: Any, x: Any) -> None:
 
 def _settle_kernel(layer: Any, x: Any, deviation: float, centre: float = 0.0) -> None:
     """Centre each unit's output; scale each channel, or where there is but one place, all units."""
-    import keras
-
-    activation, layer.activation = layer.activation, keras.activations.linear
-    mean, variance = _moments(layer(x))
-    layer.activation = activation
+    mean, variance = _moments(_linear(layer, x))
     spread = np.sqrt(variance.mean())
     if math.prod(x.shape[1:-1]) > 1:
         spread = np.maximum(np.sqrt(variance), _FADED * spread)
-    scale = deviation / np.maximum(spread, np.finfo(np.float32).tiny)
-    layer.kernel.assign(layer.kernel.numpy() * scale)
+    scale = deviation / np.maximum(spread, _TINY)
+    layer.kernel.assign(layer.kernel.numpy() * scale.astype(np.float32))
     layer.bias.assign((layer.bias.numpy() - mean) * scale + centre)
+
+
+def _settle_head(layer: Any, x: Any) -> None:
+    """Spread the logits over the pictures; what all pictures share stays, as a bias does."""
+    spread = _linear(layer, x).numpy().std(axis=0, dtype=np.float64).mean()
+    layer.kernel.assign(layer.kernel.numpy() * (_LOGIT_DEVIATION / max(spread, _TINY)))
+
+
+def _linear(layer: Any, x: Any) -> Any:
+    """What the layer gives out before its activation."""
+    import keras
+
+    activation, layer.activation = layer.activation, keras.activations.linear
+    answer = layer(x)
+    layer.activation = activation
+    return answer
 
 
 def _moments(x: Any) -> tuple[Array, Array]:

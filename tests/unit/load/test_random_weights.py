@@ -59,7 +59,7 @@ def test_logits_of_a_random_model_differ_from_picture_to_picture(
     # As the constructor leaves it, 1e-12 of MobileNetV2's; a fifth is what int8 can follow.
     assert logits.std(axis=0).mean() > 0.2 * magnitude
     # Signals neither fade nor grow beyond what a classifier's logits are.
-    assert 0.1 < magnitude < 10
+    assert 0.1 < magnitude < 30
 
 
 def test_random_weights_follow_the_seed(workshop: Workshop, tmp_path: Path):
