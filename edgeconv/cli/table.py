@@ -53,7 +53,7 @@ def search_table(recovery: Mapping[str, Any], bench: Mapping[str, Any], width: i
     times = bench.get("search") or []
     for place, rung in enumerate(recovery["rungs"]):
         took = _table(times[place]) if place < len(times) else {}
-        for number, each in enumerate(rung["artifacts"]):
+        for number, each in enumerate(rung["artifacts"] or [{"format": "can't be made"}]):
             cells = _tried(each, _table(took.get("latency_ms")))
             first = number == 0
             name = escape(printable(str(rung.get("name")))) if first else ""

@@ -11,11 +11,13 @@ same trials give the same recipe: no timing decides but the user's own budget an
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from edgeconv.errors import RefusedInput, Unsupported
 from edgeconv.progress import Progress
 from edgeconv.recover.lift import Lift
 from edgeconv.recover.rungs import RUNGS, Rung
@@ -64,6 +66,7 @@ class Tried:
             first isn't better.
         kept: Whether it became part of the recipe.
         seconds: It took.
+        failed: Why a format couldn't be made that way; "" where all could.
     """
 
     name: str
@@ -71,6 +74,7 @@ class Tried:
     trial: Trial
     kept: bool
     seconds: float
+    failed: str = ""
 
 
 @dataclass(frozen=True)
@@ -153,6 +157,7 @@ class _Search:
         self._bench, self._effort, self._watch = bench, effort, watch
         self._clock = clock
         self._end = None if budget_s is None else clock() + budget_s
+        self._failed = ""
         self._tried: list[Tried] = []
         self._sensitivity: list[Sensitivity] = []
         self._plain: Trial | None = None
@@ -220,9 +225,27 @@ class _Search:
         for format in order:
             if scores and not self._is_better(Trial(recipe, tuple(scores))):
                 break
-            self._mind_the_time()
-            scores.append(self._bench.attempt(recipe, format))
+            score = self._attempt(recipe, format)
+            if score is None:
+                break
+            scores.append(score)
         return self._sorted(recipe, scores)
+
+    def _attempt(self, recipe: Recipe, format: Format) -> Score | None:
+        """The recipe in one format; None where it can't be made or doesn't run."""
+        self._mind_the_time()
+        try:
+            return self._bench.attempt(recipe, format)
+        except (Unsupported, RefusedInput) as error:
+            self._failed = error.message
+            return None
+
+    def _glance(self, recipe: Recipe) -> float:
+        self._mind_the_time()
+        try:
+            return self._bench.glance(recipe)
+        except (Unsupported, RefusedInput):
+            return math.inf
 
     def _sorted(self, recipe: Recipe, scores: Sequence[Score]) -> Trial:
         place = self._bench.formats.index
@@ -247,9 +270,9 @@ class _Search:
     def _lift(self) -> None:
         """Keep the most sensitive layers in float, fewest first, each format its own number."""
         assert self._best is not None
-        lift = Lift(self._bench.layers, self._bench.glance, self._best.recipe, self._bench.formats)
+        lift = Lift(self._bench.layers, self._glance, self._best.recipe, self._bench.formats)
         self._watch.stage(f"find the most sensitive layers ({self._so_far()})")
-        self._sensitivity = lift.rank(self._mind_the_time)
+        self._sensitivity = lift.rank()
         found: dict[Format, tuple[int, Score]] = {}
         for score in self._best.scores:
             if not score.stands:
@@ -275,15 +298,16 @@ class _Search:
         seen: dict[int, Score] = {}
 
         def holds(count: int) -> bool:
-            self._mind_the_time()
             self._watch.stage(f"try {_layers(count)} in float ({self._so_far()})")
             started = self._clock()
             recipe = lift.recipe({format: count})
-            seen[count] = self._bench.attempt(recipe, format)
-            trial = Trial(recipe, (seen[count],))
+            score = self._attempt(recipe, format)
+            trial = Trial(recipe, () if score is None else (score,))
             what = "the most sensitive, so that the gate holds"
             self._note(f"{_layers(count)} in float", what, trial, False, started)
-            return trial.holds
+            if score is not None:
+                seen[count] = score
+            return score is not None and score.stands
 
         count = lift.fewest(holds)
         return None if count is None else (count, seen[count])
@@ -293,7 +317,9 @@ class _Search:
             raise _OutOfTime
 
     def _note(self, name: str, what: str, trial: Trial, kept: bool, started: float) -> None:
-        self._tried.append(Tried(name, what, trial, kept, self._clock() - started))
+        seconds = self._clock() - started
+        self._tried.append(Tried(name, what, trial, kept, seconds, self._failed))
+        self._failed = ""
 
     def _so_far(self) -> str:
         """The best so far in a few words, of the format that fares worst."""

@@ -43,18 +43,16 @@ class Lift:
         self._formats = formats
         self._ranked: list[Sensitivity] = []
 
-    def rank(self, tick: Callable[[], None]) -> list[Sensitivity]:
-        """The layers by what they cost, worst first; ``tick`` is called before each glance."""
+    def rank(self) -> list[Sensitivity]:
+        """The layers by what they cost, worst first."""
         base = self._base
         ranges = tuple(replace(s, precision=None) for s in base.scopes if s.calibrator)
 
         def alone(names: Sequence[str]) -> float:
-            tick()
             scopes = tuple(Scope(_literally(name), "int8") for name in names)
             return self._glance(replace(base, precision="fp32", scopes=(*ranges, *scopes)))
 
         def without(names: Sequence[str]) -> float:
-            tick()
             scopes = tuple(Scope(_literally(name), "fp32") for name in names)
             return self._glance(replace(base, scopes=(*base.scopes, *scopes)))
 

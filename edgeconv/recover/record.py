@@ -1,7 +1,7 @@
 """Recovery -> recovery.json and what bench.json says of it.
 
     {"schema_version": 1, "effort", "ended", "calibrated_on": N, "held_back": N,
-     "rungs": [{"name", "what", "kept",
+     "rungs": [{"name", "what", "kept", "failed": why it could not be made, or "",
                 "artifacts": [{"format", "holds", "bytes", "reason", "exceeds": [...],
                                "expected_drop": points or null,
                                "metrics": {"agreement": %, "mean_kl": nats, "sqnr_db": dB,
@@ -74,6 +74,7 @@ def _rung(tried: Tried) -> dict[str, Any]:
         "name": tried.name,
         "what": tried.what,
         "kept": tried.kept,
+        "failed": tried.failed,
         "artifacts": [_score(score) for score in tried.trial.scores],
     }
 

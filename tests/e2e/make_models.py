@@ -44,7 +44,7 @@ def sabotaged(x: np.ndarray, y: np.ndarray, activation: str) -> keras.Model:
     """A classifier that int8 can't keep as it is, though in float it is the same function.
 
     relu: the channels between the two convolutions differ by up to 4,096 in scale, which
-    equalization takes back. tanh: the second convolution has weights of 200, which read a
+    equalization takes back. tanh: the second convolution has weights of 2,000, which read a
     channel that is always 0 and only make the step of the others useless.
     """
     keras.utils.set_random_seed(5)
@@ -61,7 +61,7 @@ def sabotaged(x: np.ndarray, y: np.ndarray, activation: str) -> keras.Model:
         scale = 2.0 ** np.linspace(-6, 6, 8)
         kernel, bias, reader = kernel * scale, bias * scale, reader / scale[:, None]
     else:
-        kernel[..., 7], bias[7], reader[:, :, 7] = 0.0, 0.0, 200.0
+        kernel[..., 7], bias[7], reader[:, :, 7] = 0.0, 0.0, 2000.0
     first.set_weights([kernel, bias])
     second.set_weights([reader, rest])
     return model

@@ -48,11 +48,13 @@ def recovery_section(facts: Facts) -> str:
 
 def _rung(rung: Mapping[str, Any], index: int, times: Mapping[str, Any]) -> Iterator[str]:
     latencies = times.get("latency_ms") or {}
-    for place, each in enumerate(_rows(rung.get("artifacts"))):
+    failed = {"format": "can't be made"}
+    for place, each in enumerate(_rows(rung.get("artifacts")) or [failed]):
         at = f"recovery.json#/rungs/{index}/artifacts/{place}"
         metrics = each.get("metrics") or {}
         taken = f"bench.json#/search/{index}"
-        name = f"{escape(rung.get('name'))}<small>{escape(rung.get('what'))}</small>"
+        what = rung.get("failed") or rung.get("what")
+        name = f"{escape(rung.get('name'))}<small>{escape(what)}</small>"
         latency = number(
             latencies.get(each.get("format")), " ms", 1,
             pointer(taken, "latency_ms", each.get("format")),

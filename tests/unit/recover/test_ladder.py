@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgeconv.errors import EdgeconvError, RefusedInput, Unsupported
 from edgeconv.progress import Silent
 from edgeconv.recover import Recovery, Score, climb
 from edgeconv.types import Format, Recipe
@@ -241,6 +242,23 @@ def test_progress_tells_the_rung_and_the_best_so_far() -> None:
 
     assert watch.stages[0] == "judge plain int8 on what was held back"
     assert watch.stages[1].startswith("try calibrator mse (error ")
+
+
+@pytest.mark.parametrize("error", [Unsupported, RefusedInput])
+def test_a_rung_that_cannot_be_made_is_passed_over(error: type[EdgeconvError]) -> None:
+    bench = Bench(limit=0.01, gains={"mse": 0.5, "entropy": 0.2})
+    original = bench.attempt
+
+    def attempt(recipe: Recipe, format: Format) -> Score:
+        if recipe.calibrator == "mse":
+            raise error("ai-edge-quantizer can't do this.")
+        return original(recipe, format)
+
+    found = climb(bench.workbench(attempt=attempt, layers=()), RECIPE, "best", Silent())
+
+    assert found.recipe.calibrator == "entropy"
+    assert found.tried[1].failed == "ai-edge-quantizer can't do this."
+    assert [tried.failed for tried in found.tried[2:4]] == ["", ""]
 
 
 numbers = st.floats(0.2, 3.0)
