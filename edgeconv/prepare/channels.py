@@ -91,6 +91,8 @@ def kernel_groups(kernel: Array, ends: Ends) -> tuple[Array, Array]:
     if rows * columns == ends.written.size and rows == ends.read.size:  # depthwise
         return ends.read[:, np.newaxis], ends.written.reshape(rows, columns)
     groups = ends.read.size // rows
+    if groups == 1:
+        return ends.read[:, np.newaxis], ends.written[np.newaxis, :]
     by_output = ends.read.reshape(groups, rows).repeat(columns // groups, axis=0)
     return by_output.T, ends.written[np.newaxis, :]
 

@@ -4,14 +4,15 @@
 
 An activation tensor has one step for all of its channels, and an output of a kernel one
 step for all of its inputs; so a channel that is small in either loses most of its bits.
-With, for channel c,
+s_c is multiplied by sqrt(w(c) / a(c)) (see ``balance``) until they are equal; channels
+that Add, Concat, pooling and the like tie together share one factor. Both shares are
+relative, so that any rescaling of the channels comes to the same weights.
 
-    a(c) = max over tensors of   max |s_c x_c|  /  max over channels of the same
-    w(c) = max over kernels and their outputs of   |W2[c, o] / s_c|  /  max over channels
-
-the factor s_c is multiplied by sqrt(w(c) / a(c)) until both are equal; channels that
-Add, Concat, pooling and the like tie together share one factor. Both are relative, so
-that any rescaling of the channels comes to the same weights.
+Channels that are alike already stay as they are: a component (a residual stream, a ReLU
+between two convolutions) is rescaled only where that takes 12 dB from the noise, two
+bits of the average channel. Trained models gain -0.7 to 8.9 dB by that measure, and no
+accuracy; models whose channels were multiplied by factors from 1/32 to 32 gain 27 to
+48 dB, and all of it.
 
 Requires: BatchNorm folded; the extremes of each channel, where activations are to count.
 Ensures: the float function is the same up to rounding; the model's inputs and outputs,
@@ -26,30 +27,30 @@ equation 4 with alpha = 0.5.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from typing import Final
 
 import numpy as np
 
+from edgeconv.prepare.balance import Balance
 from edgeconv.prepare.base import Floats
-from edgeconv.prepare.channels import Channels, Ends, kernel_groups, trace
-from edgeconv.types import Array, Ranges, Weights
+from edgeconv.prepare.channels import Ends, kernel_groups, trace
+from edgeconv.types import Array, Weights
 
 __all__ = ["equalize", "factors", "rescale"]
 
-#: Rounds; a model of 60 layers needs some 20.
+#: Rounds after which it is known whether anything is to be gained.
+_FIRST_ROUNDS: Final = 5
 _MOST_ROUNDS: Final = 100
 #: A round that moves no factor by more than 1% is the last.
 _SETTLED: Final = 1e-2
-#: What is smaller than this beside the largest channel has less than two of 127 steps:
-#: it is lifted to them and no further, so that a dead channel ends somewhere.
-_LEAST: Final = 1 / 64
+#: 6 dB a bit.
+_LEAST_GAIN_DB: Final = 12.0
 
 
 def equalize(floats: Floats) -> Weights:
     """The layers whose channels were rescaled."""
     channels = trace(floats.flows(), floats.weights, floats.outputs)
-    found = factors(channels, floats.weights, floats.ranges)
+    found = factors(Balance(channels, floats.weights, floats.ranges))
     return {
         layer: rescale(*floats.weights[layer], ends, found)
         for layer, ends in channels.kernels.items()
@@ -69,85 +70,30 @@ def rescale(
         found: float64 [groups], the factors.
     """
     read, written = kernel_groups(kernel, ends)
-    scaled = (kernel * (found[written] / found[read])).astype(np.float32)
+    scaled = kernel * found[written].astype(np.float32)
+    scaled /= found[read].astype(np.float32)
     return scaled, None if bias is None else (bias * found[ends.written]).astype(np.float32)
 
 
-def factors(channels: Channels, weights: Weights, ranges: Ranges) -> Array:
+def factors(balance: Balance, least_gain_db: float = _LEAST_GAIN_DB) -> Array:
     """The factor of each group.
 
     Args:
-        channels: The groups.
-        weights: As they are now.
-        ranges: As they are now.
+        balance: Of the graph as it is.
+        least_gain_db: A component that gains less keeps its scale.
 
     Returns:
-        float64 [groups], powers of nothing in particular; 1 for group 0.
+        float64 [groups]; 1 for group 0.
     """
-    reached = _Reached(channels, ranges)
-    kernels = _Kernels(channels, weights)
-    logs = np.zeros(channels.count)
-    for _ in range(_MOST_ROUNDS):
-        wanted = 0.5 * (kernels.relative(logs) - reached.relative(logs))
+    logs = np.zeros(len(balance.components))
+    for count in range(_MOST_ROUNDS):
+        wanted = 0.5 * (balance.weights(logs) - balance.activations(logs))
         wanted[0] = 0.0
         logs += wanted
+        if count == _FIRST_ROUNDS and balance.gain_db(logs).max() < least_gain_db / 2:
+            break
         if np.abs(wanted).max() < _SETTLED:
             break
+    logs[balance.gain_db(logs) < least_gain_db] = 0.0
+    logs[0] = 0.0
     return np.exp(logs)
-
-
-class _Reached:
-    """How far each group's activations reach, beside those of their tensors."""
-
-    def __init__(self, channels: Channels, ranges: Ranges) -> None:
-        self._count = channels.count
-        self._tensors = list(self._known(channels.tensors, ranges))
-
-    @staticmethod
-    def _known(tensors: Mapping[str, Array], ranges: Ranges) -> Iterator[tuple[Array, Array]]:
-        for name, groups in tensors.items():
-            seen = ranges.get(name)
-            if seen is None or seen.lows is None or seen.highs is None or not groups.any():
-                continue
-            if seen.lows.size == groups.size:
-                yield groups, np.maximum(np.abs(seen.lows), np.abs(seen.highs)).astype(np.float64)
-
-    def relative(self, logs: Array) -> Array:
-        """Log a(c) of each group."""
-        found = np.full(self._count, _LEAST)
-        for groups, most in self._tensors:
-            scaled = most * np.exp(logs[groups])
-            np.maximum.at(found, groups, scaled / max(scaled.max(), np.finfo(float).tiny))
-        logged: Array = np.log(found)
-        return logged
-
-
-class _Kernels:
-    """How large the weights are that read each group, beside the others of their outputs."""
-
-    def __init__(self, channels: Channels, weights: Weights) -> None:
-        self._count = channels.count
-        self._kernels = [
-            (*kernel_groups(weights[layer][0], ends), _largest(weights[layer][0]))
-            for layer, ends in channels.kernels.items()
-            if ends.read.any()
-        ]
-
-    def relative(self, logs: Array) -> Array:
-        """Log w(c) of each group."""
-        found = np.full(self._count, _LEAST)
-        for read, written, largest in self._kernels:
-            scaled = largest / np.exp(logs[read])
-            # A depthwise output reads one channel: its step is that channel's own.
-            depthwise = read.shape[1] == 1 and written.shape[0] > 1
-            most = scaled if depthwise else scaled.max(axis=0, keepdims=True)
-            share = np.divide(scaled, most, out=np.zeros_like(scaled), where=most > 0)
-            np.maximum.at(found, np.broadcast_to(read, scaled.shape), share)
-        logged: Array = np.log(found)
-        return logged
-
-
-def _largest(kernel: Array) -> Array:
-    """float64 of the kernel's two last axes: the largest weight over the others."""
-    taps: Array = np.abs(kernel).reshape(-1, *kernel.shape[-2:]).max(axis=0)
-    return taps.astype(np.float64)
