@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from typing import NoReturn
 
@@ -24,6 +25,7 @@ COMMANDS = {
     "export": "convert, quantize, verify and pack a Keras model",
     "verify": "hold a bundle or a model file against its original, as a gate",
     "run": "classify pictures with a bundle, without TensorFlow",
+    "classify": "ask a Keras model what it sees in a picture",
     "bench": "measure latency, throughput, load time and memory of a bundle",
     "explain": "say which layers of a bundle stayed in float and why, and what else was tried",
     "inspect": "show what is in a bundle or a model file",
@@ -55,6 +57,9 @@ def main(argv: list[str] | None = None) -> int:
         4 unsupported, 5 something optional is missing, 6 disk or network,
         70 our bug, 130 interrupted.
     """
+    # NumPy's threads wait by spinning: beside TensorFlow they take four times as long as
+    # one does, and how sums are parted among them could decide how a weight is rounded.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     arguments = sys.argv[1:] if argv is None else argv
     as_json = "--json" in arguments
     debug = "--debug" in arguments
