@@ -24,6 +24,7 @@ from typing import Any, Final
 import numpy as np
 
 from edgeconv.errors import InternalError, Unsupported
+from edgeconv.targets.onnx.averages import averages_by_convolutions
 from edgeconv.targets.onnx.guard import guard_floats
 from edgeconv.targets.onnx.model import (
     Model,
@@ -66,6 +67,10 @@ def to_int8(model: Model, ranges: Ranges, recipe: Recipe, excluded: Collection[s
     from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 
     signed = recipe.onnx_activations == "signed"
+    overrides: dict[str, Any] = {}
+    stays = {*excluded, *_averages_at_the_end(model)}
+    if not signed:
+        ranges, overrides = averages_by_convolutions(model, ranges, stays)
     data = _tensors_data(model, ranges)
     # Asked before quantizing, which lets a Relu behind a product vanish.
     products = {n.output[0] for n in model.graph.node if n.op_type in _FLOAT_ENDS}
@@ -80,12 +85,13 @@ def to_int8(model: Model, ranges: Ranges, recipe: Recipe, excluded: Collection[s
                 activation_qType=QuantType.QInt8 if signed else QuantType.QUInt8,
                 tensors_range=data,
                 nodes_to_quantize=[],
-                nodes_to_exclude=sorted({*excluded, *_averages_at_the_end(model)}),
+                nodes_to_exclude=sorted(stays),
                 op_types_to_quantize=sorted({*QDQRegistry, *QLinearOpsRegistry}),
                 extra_options={
                     "ActivationSymmetric": signed,
                     "WeightSymmetric": True,
                     "QuantizeBias": not signed,
+                    "TensorQuantOverrides": overrides,
                 },
             )
             quantized = quantizer.quantize_model()

@@ -4,12 +4,15 @@ import numpy as np
 import onnx
 import pytest
 
-from edgeconv.targets.onnx.model import array_of, constants
+from edgeconv.targets.onnx.averages import averages_by_convolutions
+from edgeconv.targets.onnx.integer import to_int8
+from edgeconv.targets.onnx.model import array_of, constants, infer_shapes
 from edgeconv.targets.onnx.passes.drop_null_reshapes import drop_null_reshapes
 from edgeconv.targets.onnx.passes.mean_to_pool import mean_to_pool
 from edgeconv.targets.onnx.passes.merge_affine import merge_affine
 from edgeconv.targets.onnx.passes.widen_constants import widen_constants
 from edgeconv.targets.onnx.relabel import relabel_products
+from edgeconv.types import Recipe, TensorRange
 from tests.unit.targets.test_onnx_passes import CONTEXT, answer, model_of, node, normal
 
 PICTURE = (None, 6, 5, 3)
@@ -178,3 +181,72 @@ def test_a_product_with_nothing_stays():
     relabel_products(model)
 
     assert "Mul" in kinds(model)
+
+
+def pooled(size, **attributes):
+    """x -> AveragePool -> Relu -> y, with all shapes written down."""
+    nodes = [
+        node("AveragePool", ["x"], "a", kernel_shape=size, **attributes),
+        node("Relu", ["a"]),
+    ]
+    return infer_shapes(model_of(nodes, shape=(None, 4, 7, 9)))
+
+
+@pytest.mark.parametrize(
+    ("size", "attributes", "operators"),
+    [
+        ([3, 3], {"pads": [1, 1, 1, 1]}, ["Conv", "Mul", "Relu"]),
+        ([3, 3], {"auto_pad": "SAME_UPPER", "strides": [2, 2]}, ["Conv", "Mul", "Relu"]),
+        ([2, 3], {"pads": [0, 1, 1, 1]}, ["Conv", "Mul", "Relu"]),
+        ([3, 3], {"pads": [1, 1, 1, 1], "count_include_pad": 1}, ["Conv", "Relu"]),
+        ([2, 2], {"strides": [2, 2]}, ["Conv", "Relu"]),
+        ([1, 1], {"strides": [2, 2]}, ["Conv", "Relu"]),
+    ],
+)
+def test_an_average_becomes_a_convolution_that_knows_its_border(size, attributes, operators):
+    before = pooled(size, **attributes)
+    ranges = {"x": TensorRange(-4, 4), "a": TensorRange(-3, 3), "y": TensorRange(0, 3)}
+
+    after = copied(before)
+    found, overrides = averages_by_convolutions(after, ranges, ())
+
+    assert kinds(after) == operators
+    same(before, after, 2, 4, 7, 9)
+    assert all(found[name] == found["a"] for name in found.keys() - ranges)
+    for name, (override,) in overrides.items():
+        codes = array_of(constants(after)[name]) / override["scale"]
+        np.testing.assert_allclose(codes, np.round(codes), atol=1e-3)
+        assert 128 <= codes.max() <= 255.5
+
+
+@pytest.mark.parametrize(
+    ("size", "attributes"), [([5, 5], {}), ([3, 3], {"ceil_mode": 1, "strides": [2, 2]})]
+)
+def test_large_windows_and_half_windows_stay_pools(size, attributes):
+    model = pooled(size, **attributes)
+
+    averages_by_convolutions(model, {}, ())
+
+    assert kinds(model) == ["AveragePool", "Relu"]
+
+
+def test_a_pool_that_is_to_stay_in_float_stays_a_pool():
+    model = pooled([2, 2])
+
+    averages_by_convolutions(model, {}, ("a_AveragePool",))
+
+    assert kinds(model) == ["AveragePool", "Relu"]
+
+
+def test_an_int8_average_is_as_near_as_its_steps():
+    model = pooled([3, 3], pads=[1, 1, 1, 1])
+    ranges = {"x": TensorRange(-4, 4), "a": TensorRange(-3, 3), "y": TensorRange(0, 3)}
+    x = np.clip(normal(2, 4, 7, 9), -4, 4)
+    true = answer(model, x=x)
+
+    found = to_int8(copied(model), ranges, Recipe(), ())
+
+    difference = np.abs(answer(found, x=x) - true)
+    # Half a step each of x, of the sums and of y; at a corner the sums' is 9/4 as large.
+    assert difference[:, :, 1:-1, 1:-1].max() <= 0.5 * (8 + 6 + 3) / 255 + 1e-3
+    assert difference.max() <= 0.5 * (8 + 6 * 9 / 4 + 3) / 255 + 1e-3
