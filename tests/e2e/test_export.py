@@ -224,6 +224,23 @@ def test_the_built_in_pictures_serve_where_no_data_is_given(
     assert "agreement" in verdict["gate"]
 
 
+def test_no_data_are_needed_where_batchnorms_remember_them(
+    run: Run, models: Path, pictures: Path, tmp_path: Path
+) -> None:
+    done = run(
+        "export", models / "colours.keras", "--preprocess", "unit", "--calibration", "none",
+        "--parity", pictures, "--output", "out", "--json",
+    )  # fmt: skip
+
+    assert done.code == 0, done.stderr
+    assert "no data was read: calibrated on 32 inputs synthesised from 2 BatchNorms" in done.stderr
+    for artifact in json.loads(done.stdout)["verdict"]["artifacts"]:
+        assert artifact["metrics"]["agreement"] >= 95.0
+    said = "synthesised from BatchNorm statistics (ZeroQ), seed 0"
+    assert read_json(tmp_path / "out" / "manifest.json")["provenance"]["calibration"] == said
+    assert said in (tmp_path / "out" / "report.html").read_text()
+
+
 def test_a_free_size_is_fixed_by_input_size(
     run: Run, models: Path, pictures: Path, tmp_path: Path
 ) -> None:
