@@ -22,7 +22,7 @@ from edgeconv.progress import Progress
 from edgeconv.recover.lift import Lift
 from edgeconv.recover.rungs import RUNGS, Rung
 from edgeconv.recover.sensitivity import Sensitivity
-from edgeconv.recover.stop import Stopped, stoppable
+from edgeconv.recover.stop import OutOfTime, Stopped, stoppable, within
 from edgeconv.recover.trial import Glance, Score, Trial, Try, better
 from edgeconv.types import Artifact, Format, Recipe, Scope
 
@@ -100,10 +100,6 @@ class Recovery:
     sensitivity: tuple[Sensitivity, ...] = ()
 
 
-class _OutOfTime(Exception):
-    """The budget is spent."""
-
-
 def climb(
     bench: Workbench,
     recipe: Recipe,
@@ -121,7 +117,7 @@ def climb(
             cost nothing on the device, and keeps layers in float only where the gate
             doesn't hold otherwise.
         watch: Told which rung is tried, and the best so far.
-        budget_s: Seconds; what was begun within them is finished.
+        budget_s: Seconds, of which judging plain int8 takes as many as it needs.
         clock: Seconds that pass.
 
     Returns:
@@ -135,7 +131,7 @@ def climb(
     except Stopped:
         ended = "interrupted"
         watch.note("interrupted: going on with the best so far; Ctrl-C again ends edgeconv")
-    except _OutOfTime:
+    except OutOfTime:
         ended = "budget"
         watch.note(f"the budget of {budget_s:g} s is spent: going on with the best so far")
     return search.account(ended)
@@ -173,14 +169,15 @@ class _Search:
         return Recovery(self._effort, recipe, made, ended, tried, sensitivity)
 
     def run(self) -> Ended:
+        """Plain int8, the rungs, then layers in float; within the time after plain int8."""
         self._begin()
-        for rung in RUNGS:
-            if self._enough():
-                return "held"
-            self._step(rung)
-        if self._holding or not self._bench.layers:
-            return "held" if self._holding else "tried"
-        self._lift()
+        with within(None if self._end is None else self._end - self._clock()):
+            for rung in RUNGS:
+                if self._enough():
+                    return "held"
+                self._step(rung)
+            if not self._holding and self._bench.layers:
+                self._lift()
         return "held" if self._holding else "tried"
 
     @property
@@ -314,7 +311,7 @@ class _Search:
 
     def _mind_the_time(self) -> None:
         if self._end is not None and self._clock() >= self._end:
-            raise _OutOfTime
+            raise OutOfTime
 
     def _note(self, name: str, what: str, trial: Trial, kept: bool, started: float) -> None:
         seconds = self._clock() - started

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from dataclasses import replace
 
 import pytest
@@ -191,6 +192,22 @@ def test_the_end_of_the_budget_keeps_the_best_so_far(spent: int) -> None:
     plain, best = losses(bench, RECIPE), losses(bench, found.recipe)
     assert all(b <= p * 1.01 for b, p in zip(best, plain, strict=True))
     assert bench.alive == {artifact.path for artifact in found.artifacts}
+
+
+def test_a_trial_that_takes_too_long_is_cut_short() -> None:
+    bench = Bench(limit=0.01, gains={"mse": 0.5, "entropy": 0.5, "adaptive_rounding": 0.1})
+    original = bench.attempt
+
+    def attempt(recipe: Recipe, format: Format) -> Score:
+        if "adaptive_rounding" in recipe.passes:
+            time.sleep(60)
+        return original(recipe, format)
+
+    found = climb(bench.workbench(attempt=attempt), RECIPE, "best", Silent(), 1.0)
+
+    assert (found.ended, found.recipe.calibrator) == ("budget", "mse")
+    assert names(found)[-1] != "adaptive rounding", "it never came to its end"
+    assert len(found.artifacts) == 2
 
 
 def interrupted_at(bench: Bench, number: int) -> object:
