@@ -1,0 +1,79 @@
+"""A command with bounds: ended, with all that it started, where it takes too long or too much."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+
+import psutil
+from measure import _pss_bytes
+
+__all__ = ["Supervised", "supervise"]
+
+# Reading the maps of a process with gigabytes takes some milliseconds.
+SAMPLE_S = 0.1
+
+
+@dataclass(frozen=True)
+class Supervised:
+    """What one run of a command took.
+
+    Attributes:
+        wall_s: From start to exit.
+        peak_bytes: Highest sum of the process tree's proportional set sizes (PSS).
+        code: Exit code; negative where a signal ended it.
+        stopped: Which bound it broke, in words; "" where none.
+        stdout: All of it.
+        stderr: All of it.
+    """
+
+    wall_s: float
+    peak_bytes: int
+    code: int
+    stopped: str
+    stdout: str
+    stderr: str
+
+
+def supervise(
+    command: list[str], *, timeout_s: float, limit_bytes: int, environment: dict[str, str]
+) -> Supervised:
+    """Run ``command`` to its end, or to its bound."""
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        start, peak, stopped = time.perf_counter(), 0, ""
+        process = subprocess.Popen(
+            command, stdout=out, stderr=err, env={**os.environ, **environment}
+        )
+        while process.poll() is None:
+            tree = _tree(process.pid)
+            peak = max(peak, sum(_pss_bytes(each.pid) for each in tree))
+            if time.perf_counter() - start > timeout_s:
+                stopped = f"stopped after {timeout_s:.0f} s"
+            elif peak > limit_bytes:
+                stopped = f"stopped at {peak / 1e9:.1f} GB"
+            if stopped:
+                _end(tree)
+                break
+            time.sleep(SAMPLE_S)
+        process.wait()
+        wall_s = time.perf_counter() - start
+        out.seek(0), err.seek(0)
+        return Supervised(wall_s, peak, process.returncode, stopped, out.read(), err.read())
+
+
+def _tree(pid: int) -> list[psutil.Process]:
+    try:
+        root = psutil.Process(pid)
+        return [root, *root.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _end(tree: list[psutil.Process]) -> None:
+    for process in tree:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
