@@ -7,10 +7,15 @@ from pathlib import Path
 
 from edgeconv.errors import HostFailure
 
-__all__ = ["write_text"]
+__all__ = ["write_bytes", "write_text"]
 
 
 def write_text(path: Path, text: str) -> None:
+    """Write text in UTF-8 as ``write_bytes`` does."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
     """Write beside the file, then put the whole in its place.
 
     Raises:
@@ -18,7 +23,7 @@ def write_text(path: Path, text: str) -> None:
     """
     aside = path.with_name(f".{path.name}.part")
     try:
-        aside.write_text(text, encoding="utf-8")
+        aside.write_bytes(content)
         aside.replace(path)
     except OSError as error:
         raise HostFailure(f"{path} can't be written: {error.strerror}.") from error
