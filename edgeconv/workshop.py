@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import gc
 import importlib
 import json
 import os
@@ -29,6 +28,7 @@ from typing import IO, Any
 
 from edgeconv import errors
 from edgeconv.cache import Cache
+from edgeconv.memory import give_memory_back
 from edgeconv.progress import Progress, Silent
 
 __all__ = ["Workshop"]
@@ -219,13 +219,6 @@ def _die_with_parent() -> None:
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
 
 
-def _give_memory_back() -> None:
-    """Hand what was freed to the system: the C library keeps it (ConvNeXtTiny: 0.8 GB)."""
-    gc.collect()
-    with contextlib.suppress(AttributeError, OSError):  # not the GNU C library
-        ctypes.CDLL(None).malloc_trim(0)
-
-
 def _serve() -> None:
     """The child's side: answer calls until the parent closes the pipe."""
     _die_with_parent()
@@ -240,7 +233,7 @@ def _serve() -> None:
         try:
             function = getattr(importlib.import_module(module), name)
             value = function(state, forwarder, **request["arguments"])
-            _give_memory_back()
+            give_memory_back()
             forwarder.send(kind="result", value=value)
         except Exception as error:
             known = isinstance(error, errors.EdgeconvError)

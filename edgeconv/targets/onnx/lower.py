@@ -6,6 +6,7 @@ loaded and run here; the comparison with the original is the pipeline's.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from edgeconv.targets.onnx.graph import assign_layers
 from edgeconv.targets.onnx.model import Model, fresh_name, read, specs, write
 from edgeconv.targets.onnx.put_back import put_back
 from edgeconv.targets.onnx.take_out import Place
-from edgeconv.types import FloatGraph, SourceModel
+from edgeconv.types import Array, FloatGraph, SourceModel
 from edgeconv.workshop import Workshop
 
 __all__ = ["lower_source"]
@@ -52,8 +53,8 @@ def lower_source(source: SourceModel, workshop: Workshop, folder: Path) -> Float
     )
     model = read(raw)
     raw.unlink()
-    put_back(model, [Place(name, at, tuple(shape)) for name, at, shape in kernels], source.graph)
-    model = finish(model, source)
+    places = [Place(name, at, tuple(shape)) for name, at, shape in kernels]
+    model = finish(model, source, put_back(model, places, source.graph))
     path = folder / "float.onnx"
     content = write(model, path)
     _try(content, source)
@@ -61,8 +62,8 @@ def lower_source(source: SourceModel, workshop: Workshop, folder: Path) -> Float
     return FloatGraph("onnx", path, inputs, outputs, assign_layers(model, source.layers))
 
 
-def finish(model: Model, source: SourceModel) -> Model:
-    """What tf2onnx wrote -> the float model that ships."""
+def finish(model: Model, source: SourceModel, kernels: Mapping[str, Callable[[], Array]]) -> Model:
+    """What tf2onnx wrote, and its kernels -> the float model that ships."""
     layers = frozenset(source.layers)
     taken = {spec.name for spec in source.inputs}
     context = passes.Context(
@@ -72,6 +73,7 @@ def finish(model: Model, source: SourceModel) -> Model:
         outputs=tuple(
             fresh_name(layer_of(spec.name, layers) or spec.name, taken) for spec in source.outputs
         ),
+        kernels=kernels,
     )
     return passes.run(model, context)
 

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
+import numpy as np
+
 from edgeconv.errors import Unsupported
 from edgeconv.types import Array, TensorSpec
 
@@ -43,6 +45,9 @@ Tensor: TypeAlias = Any
 
 #: Protocol Buffers hold no message beyond 2 GiB; such weights need files beside the model.
 _LARGEST_BYTES: Final = 2**31 - 1
+
+#: Constants that shapes are computed from are small.
+_MOST_ELEMENTS_OF_A_SHAPE: Final = 64
 
 _DTYPES: Final = {
     1: "float32",
@@ -140,12 +145,12 @@ def set_constant(model: Model, name: str, value: Array) -> None:
 
 
 def replace_constants(model: Model, tensors: Iterable[Tensor]) -> None:
-    """Let ``tensors`` be all the initializers, in this order."""
-    kept = list(tensors)
-    # The old ones are freed with the repeated field that holds them.
-    copies = [type(tensor).FromString(tensor.SerializeToString()) for tensor in kept]
-    del model.graph.initializer[:]
-    model.graph.initializer.extend(copies)
+    """Let ``tensors``, some of the initializers, be all of them, in this order."""
+    order = {tensor.name: place for place, tensor in enumerate(tensors)}
+    held = model.graph.initializer
+    # In place, for copies would hold the weights twice.
+    held.sort(key=lambda tensor: order.get(tensor.name, len(order)))
+    del held[len(order) :]
 
 
 def replace_nodes(model: Model, nodes: Iterable[Node]) -> None:
@@ -223,11 +228,29 @@ def dtype_name(element_type: int) -> str:
 
 
 def infer_shapes(model: Model) -> Model:
-    """``model`` with the type and shape of every tensor written down anew."""
+    """``model`` with the type and shape of every tensor written down anew, in place."""
     import onnx
 
-    del model.graph.value_info[:]
-    return onnx.shape_inference.infer_shapes(model, strict_mode=False, data_prop=True)
+    graph = model.graph
+    del graph.value_info[:]
+    light = shell(model)
+    # onnx writes the model out and reads it in twice; values of weights tell no shape.
+    light.graph.node.extend(graph.node)
+    light.graph.input.extend(graph.input)
+    light.graph.output.extend(graph.output)
+    light.graph.initializer.extend(
+        type(t)(name=t.name, data_type=t.data_type, dims=t.dims) if _is_weight(t) else t
+        for t in graph.initializer
+    )
+    inferred = onnx.shape_inference.infer_shapes(light, strict_mode=False, data_prop=True).graph
+    graph.value_info.extend(inferred.value_info)
+    for value, found in zip(graph.output, inferred.output, strict=True):
+        value.CopyFrom(found)
+    return model
+
+
+def _is_weight(tensor: Tensor) -> bool:
+    return int(np.prod(tensor.dims)) > _MOST_ELEMENTS_OF_A_SHAPE
 
 
 def element_types(model: Model) -> Mapping[str, int]:

@@ -9,29 +9,29 @@ and tell nothing:
 
 Items go through one by one: their tensors stay in the processor's cache for the
 observers (MobileNetV2: 25 ms an item, against 31 in batches of eight), and memory is
-that of one item.
+that of one item, or of a part of one where that is much.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any, Final
+from itertools import chain
+from typing import Final
 
 import numpy as np
 
 from edgeconv.calibrate.observers import HISTOGRAM_BINS, Observer
 from edgeconv.errors import UsageError
+from edgeconv.memory import give_memory_back
 from edgeconv.progress import Progress
-from edgeconv.runtime.quiet import quiet_stderr
 from edgeconv.targets.onnx.model import (
     Model,
     constants,
     element_types,
     read,
-    to_bytes,
     uses,
 )
+from edgeconv.targets.onnx.segments import open_segments, run_segments
 from edgeconv.types import Array, Dataset, FloatGraph, Ranges, TensorRange, TensorSpec
 
 __all__ = ["CLAMPS", "COPIES", "activations", "observe"]
@@ -44,8 +44,6 @@ CLAMPS: Final = frozenset({"Relu", "Clip"})
 _FLOAT: Final = 1
 #: Items read at once.
 _BATCH: Final = 16
-#: More threads than this gain little at batch 1.
-_MOST_THREADS: Final = 4
 
 
 def observe(
@@ -72,10 +70,14 @@ def observe(
     watched = list(dict.fromkeys(sources.values()))
     bins = HISTOGRAM_BINS if histograms else 0
     observers = {name: Observer(_label(graph, name), bins, channel_axis=1) for name in watched}
-    for seen in _runs(graph, model, watched, dataset):
-        for name, observer in observers.items():
-            observer.update(seen[name])
+    del model
+    for parts in _items(graph, watched, dataset):
+        for seen in parts:
+            for name, x in seen.items():
+                if name in observers:
+                    observers[name].update(x)
         progress.advance()
+    give_memory_back()
     if not len(dataset):
         raise UsageError(f"{dataset.name} holds no item to calibrate on.", "Give at least one.")
     ranges: dict[str, TensorRange] = {n: observer.range() for n, observer in observers.items()}
@@ -96,21 +98,21 @@ def activations(
         Tensor name -> float32 of the tensor's shape.
     """
     wanted = list(dict.fromkeys(tensors))
-    for seen in _runs(graph, read(graph.path), wanted, dataset):
-        yield {name: seen[name] for name in wanted}
+    for parts in _items(graph, wanted, dataset):
+        yield {name: seen[name] for seen in parts for name in wanted if name in seen}
 
 
-def _runs(
-    graph: FloatGraph, model: Model, names: Collection[str], dataset: Dataset
-) -> Iterator[Mapping[str, Array]]:
-    """What ``names`` hold, item by item, and the inputs."""
-    computed = [name for name in names if name not in {s.name for s in graph.inputs}]
-    session = _open(model, computed)
+def _items(
+    graph: FloatGraph, names: Collection[str], dataset: Dataset
+) -> Iterator[Iterator[Mapping[str, Array]]]:
+    """What ``names`` hold, item by item: the inputs, then part by part what is computed."""
+    inputs = {spec.name for spec in graph.inputs}
+    computed = [name for name in names if name not in inputs]
+    segments = open_segments(read(graph.path), computed) if computed else []
     for batch in dataset.batches(_BATCH):
         for items in zip(*batch.x, strict=True):
             feeds = {s.name: _feed(x, s) for x, s in zip(items, graph.inputs, strict=True)}
-            found = session.run(computed, feeds) if computed else []
-            yield {**feeds, **dict(zip(computed, found, strict=True))}
+            yield chain([feeds], run_segments(segments, feeds))
 
 
 def _sources(model: Model) -> Mapping[str, str]:
@@ -130,25 +132,6 @@ def _sources(model: Model) -> Mapping[str, str]:
                 # A copy of something hidden or not float has to be watched itself.
                 sources[name] = sources.get(node.input[0], name) if copied else name
     return sources
-
-
-def _open(model: Model, names: list[str]) -> Any:
-    """A session that gives the tensors ``names`` out."""
-    import onnxruntime as ort
-    from onnx import helper
-
-    given = {value.name for value in model.graph.output}
-    model.graph.output.extend(
-        helper.make_tensor_value_info(name, _FLOAT, None) for name in names if name not in given
-    )
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = min(_MOST_THREADS, os.cpu_count() or 1)
-    options.log_severity_level = 4
-    options.use_deterministic_compute = True
-    with quiet_stderr():
-        return ort.InferenceSession(
-            to_bytes(model), sess_options=options, providers=["CPUExecutionProvider"]
-        )
 
 
 def _label(graph: FloatGraph, tensor: str) -> str:

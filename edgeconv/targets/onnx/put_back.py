@@ -2,14 +2,16 @@
 
     input W -> Reshape -> Transpose -> Conv    ->    constant W' -> Conv
 
-What tf2onnx does to the layout of a kernel is computed here, one kernel at a time,
-from the frozen graph's file.
+What tf2onnx did to a kernel's layout is computed when its values are asked for, from
+the frozen graph's file: the graph gets constants without values, and they follow when
+it is written down for folding, one kernel at a time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -41,41 +43,54 @@ class _Kernel:
     steps: tuple[Callable[[Array], Array], ...] = ()
 
     def read(self, path: Path) -> Array:
+        """Its values, from the frozen graph at ``path``."""
         count = int(np.prod(self.place.shape))
-        value: Array = np.fromfile(path, _DTYPE, count, offset=self.place.offset)
+        return self._laid_out(np.fromfile(path, _DTYPE, count, offset=self.place.offset))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """After the steps."""
+        count = int(np.prod(self.place.shape))
+        return self._laid_out(np.broadcast_to(np.float32(0), count)).shape
+
+    def _laid_out(self, value: Array) -> Array:
         value = value.reshape(self.place.shape)
         for step in self.steps:
             value = step(value)
         return value
 
 
-def put_back(model: Model, places: Collection[Place], path: Path) -> None:
-    """Replace the graph inputs that stand for kernels by constants, in place.
+def put_back(model: Model, places: Collection[Place], path: Path) -> dict[str, Callable[[], Array]]:
+    """Let constants without values stand where graph inputs stood for kernels; in place.
 
     Args:
         model: As tf2onnx wrote it, its nodes in order.
         places: Of the kernels that were taken out.
         path: The frozen graph.
+
+    Returns:
+        What reads the values of each of these constants: float32 of its shape.
     """
     kernels = {f"{place.name}:0": _Kernel(place) for place in places}
+    inputs = set(kernels)
     kept = _carry_out(model, kernels)
     taken = {name for node in model.graph.node for name in (*node.input, *node.output)}
     taken |= set(constants(model))
     names: dict[str, str] = {}
     for node in kept:
         for slot, name in enumerate(node.input):
-            if name not in kernels:
-                continue
-            if name not in names:
-                names[name] = fresh_name(kernels[name].place.name, taken)
-                _add(model, names[name], kernels[name].read(path))
-            node.input[slot] = names[name]
+            if name in kernels:
+                if name not in names:
+                    names[name] = fresh_name(kernels[name].place.name, taken)
+                node.input[slot] = names[name]
     replace_nodes(model, kept)
     drop_unused_constants(model)
-    given = {f"{place.name}:0" for place in places}
     for at in reversed(range(len(model.graph.input))):
-        if model.graph.input[at].name in given:
+        if model.graph.input[at].name in inputs:
             del model.graph.input[at]
+    for old, name in names.items():
+        model.graph.initializer.add(name=name, data_type=_FLOAT, dims=kernels[old].shape)
+    return {name: partial(kernels[old].read, path) for old, name in names.items()}
 
 
 def _carry_out(model: Model, kernels: dict[str, _Kernel]) -> list[Node]:
@@ -93,11 +108,6 @@ def _carry_out(model: Model, kernels: dict[str, _Kernel]) -> list[Node]:
         else:
             kept.append(node)
     return kept
-
-
-def _add(model: Model, name: str, value: Array) -> None:
-    tensor = model.graph.initializer.add(name=name, data_type=_FLOAT, dims=value.shape)
-    tensor.raw_data = np.ascontiguousarray(value, _DTYPE).tobytes()
 
 
 def _transpose(node: Node, values: list[Array]) -> Callable[[Array], Array]:

@@ -16,12 +16,14 @@ kept, those of their constants are not.
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from edgeconv.errors import Unsupported
 from edgeconv.runtime.quiet import quiet_stderr
-from edgeconv.targets.onnx.model import Model, read, to_bytes
+from edgeconv.targets.onnx.model import Model, read, shell, to_bytes
 from edgeconv.targets.onnx.passes.base import Context
+from edgeconv.types import Array
 
 __all__ = ["fold"]
 
@@ -39,12 +41,13 @@ def fold(model: Model, context: Context) -> tuple[Model, bool]:
     options.log_severity_level = 4
     before = len(model.graph.node)
     with tempfile.TemporaryDirectory(prefix="edgeconv-") as name:
-        path = Path(name) / "folded.onnx"
+        source, path = Path(name) / "model.onnx", Path(name) / "folded.onnx"
+        _write(model, context.kernels, source)
         options.optimized_model_filepath = str(path)
         try:
             with quiet_stderr():
                 ort.InferenceSession(
-                    to_bytes(model), sess_options=options, providers=["CPUExecutionProvider"]
+                    str(source), sess_options=options, providers=["CPUExecutionProvider"]
                 )
         # onnxruntime's exceptions share no base class but Exception.
         except Exception as error:
@@ -54,6 +57,25 @@ def fold(model: Model, context: Context) -> tuple[Model, bool]:
             ) from error
         folded = read(path)
     return folded, len(folded.graph.node) != before
+
+
+def _write(model: Model, kernels: Mapping[str, Callable[[], Array]], path: Path) -> None:
+    """The model with the values of its kernels, of which one at a time is in memory."""
+    from onnx import ModelProto, numpy_helper
+
+    light = shell(model)
+    graph = light.graph
+    graph.node.extend(model.graph.node)
+    graph.input.extend(model.graph.input)
+    graph.output.extend(model.graph.output)
+    graph.initializer.extend(t for t in model.graph.initializer if t.name not in kernels)
+    with path.open("wb") as file:
+        # Messages written behind each other are read as one, and their lists as one list.
+        file.write(to_bytes(light))
+        for name, read_values in kernels.items():
+            part = ModelProto()
+            part.graph.initializer.append(numpy_helper.from_array(read_values(), name))
+            file.write(part.SerializeToString())
 
 
 def _first_line(error: BaseException) -> str:

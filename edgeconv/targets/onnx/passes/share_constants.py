@@ -11,6 +11,8 @@ Ensures: no two constants outside of kernels and biases are equal.
 
 from __future__ import annotations
 
+import hashlib
+
 from edgeconv.targets.onnx.kernels import FORMS
 from edgeconv.targets.onnx.model import Model, drop_unused_constants
 from edgeconv.targets.onnx.passes.base import Context
@@ -20,9 +22,13 @@ __all__ = ["share_constants"]
 
 def share_constants(model: Model, context: Context) -> tuple[Model, bool]:
     """See the module."""
+    kernels = {
+        name for node in model.graph.node if node.op_type in FORMS for name in node.input[1:]
+    }
     keys = {
-        tensor.name: (tensor.data_type, tuple(tensor.dims), _content(tensor))
+        tensor.name: (tensor.data_type, tuple(tensor.dims), _digest(tensor))
         for tensor in model.graph.initializer
+        if tensor.name not in kernels
     }
     first: dict[tuple[int, tuple[int, ...], bytes], str] = {}
     changed = False
@@ -38,7 +44,7 @@ def share_constants(model: Model, context: Context) -> tuple[Model, bool]:
     return model, changed
 
 
-def _content(tensor: object) -> bytes:
+def _digest(tensor: object) -> bytes:
     from onnx import numpy_helper
 
-    return bytes(numpy_helper.to_array(tensor).tobytes())
+    return hashlib.sha256(numpy_helper.to_array(tensor).tobytes()).digest()
