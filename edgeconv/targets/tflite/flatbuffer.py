@@ -5,8 +5,11 @@ Source: tensorflow/lite/schema/schema.fbs, through ai-edge-litert's generated co
 
 from __future__ import annotations
 
+import hashlib
+import mmap
+import shutil
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +21,7 @@ from edgeconv.types import Array, TensorSpec
 __all__ = [
     "ModelT",
     "array_of",
+    "copy",
     "dtype_of",
     "is_constant",
     "name_of",
@@ -25,9 +29,11 @@ __all__ = [
     "parse",
     "read",
     "rename_outputs",
+    "sha256_of",
     "specs",
     "to_bytes",
     "unused_name",
+    "view",
     "write",
     "write_bytes",
 ]
@@ -40,14 +46,32 @@ _IDENTIFIER: Final = b"TFL3"
 _ALIGNMENT: Final = 16
 #: What tables and names may take beside the buffers before the builder grows.
 _TABLES_BYTES: Final = 1 << 20
+#: Files whose trees are kept for the next who looks: the float one, and a patched one.
+_VIEWS: Final = 2
 
 
 def read(path: Path) -> ModelT:
-    """The file as a mutable tree; constants are views into its bytes."""
-    return parse(path.read_bytes())
+    """One of our own files as a mutable tree.
+
+    Constants are read-only views into the mapped file, so weights that nobody looks at
+    take no memory.
+    """
+    with path.open("rb") as file:
+        return parse(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
 
-def parse(content: bytes | bytearray) -> ModelT:
+def view(path: Path) -> ModelT:
+    """As ``read``, but shared with others who ask for the same file: not to be changed."""
+    status = path.stat()
+    return _view(path, status.st_ino, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=_VIEWS)
+def _view(path: Path, *version: int) -> ModelT:
+    return read(path)
+
+
+def parse(content: bytes | bytearray | mmap.mmap) -> ModelT:
     """``content`` as a mutable tree; constants are views into it."""
     from ai_edge_litert.tools import flatbuffer_utils
 
@@ -56,7 +80,9 @@ def parse(content: bytes | bytearray) -> ModelT:
 
 def write(model: ModelT, path: Path) -> None:
     """Write ``model`` to ``path``, as ``to_bytes`` makes it."""
-    write_bytes(to_bytes(model), path)
+    builder = _packed(model)
+    # Its Output() would be one more copy of all weights.
+    write_bytes(memoryview(builder.Bytes)[builder.Head() :], path)
 
 
 def to_bytes(model: ModelT) -> bytes | bytearray:
@@ -67,6 +93,12 @@ def to_bytes(model: ModelT) -> bytes | bytearray:
     Raises:
         Unsupported: The file would not fit in a flatbuffer (2 GiB).
     """
+    content: bytes | bytearray = _packed(model).Output()
+    return content
+
+
+def _packed(model: ModelT) -> Any:
+    """The finished flatbuffers.Builder."""
     import flatbuffers  # type: ignore[import-untyped]
 
     buffers = model.buffers
@@ -82,15 +114,27 @@ def to_bytes(model: ModelT) -> bytes | bytearray:
         ) from error
     finally:
         model.buffers = buffers
-    content: bytes | bytearray = builder.Output()
-    return content
+    return builder
 
 
-def write_bytes(content: bytes | bytearray, path: Path) -> None:
+def write_bytes(content: bytes | bytearray | memoryview, path: Path) -> None:
     """Write aside, then rename: ``path`` is whole or not there."""
     aside = path.with_name(path.name + ".part")
     aside.write_bytes(content)
     aside.replace(path)
+
+
+def copy(source: Path, target: Path) -> None:
+    """As ``write`` with what ``source`` holds."""
+    aside = target.with_name(target.name + ".part")
+    shutil.copyfile(source, aside)
+    aside.replace(target)
+
+
+def sha256_of(path: Path) -> str:
+    """Of the whole file, which is not held in memory."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class _Aligned:

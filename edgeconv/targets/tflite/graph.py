@@ -80,12 +80,12 @@ def layers(graph: FloatGraph) -> list[Layer]:
     Operators with a kernel get unique names (``sep``, ``sep#2``); others bear
     their layer's name, which may repeat.
     """
-    return [step.layer for step in _steps(fb.read(graph.path), graph.tensor_layers)]
+    return [step.layer for step in _steps(fb.view(graph.path), graph.tensor_layers)]
 
 
 def weights(graph: FloatGraph) -> Weights:
     """Kernels and biases in the Keras layout; TRANSPOSE_CONV's as [H, W, I, O]."""
-    model = fb.read(graph.path)
+    model = fb.view(graph.path)
     found: dict[str, tuple[Array, Array | None]] = {}
     for step in _steps(model, graph.tensor_layers):
         if step.layer.weight:

@@ -97,7 +97,7 @@ def _runs(graph: FloatGraph, dataset: Dataset, watched: Mapping[int, str]) -> It
 
 def _activations(graph: FloatGraph) -> Mapping[int, str]:
     """Index -> name of the float tensors that operators write or the caller feeds."""
-    model = flatbuffer.read(graph.path)
+    model = flatbuffer.view(graph.path)
     main = model.subgraphs[0]
     indices = [*main.inputs, *(i for op in main.operators for i in op.outputs)]
     return {

@@ -7,7 +7,6 @@ int8 a tensor (int16: symmetric), inputs and outputs the precision of the model.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import warnings
 from collections.abc import Iterator, Sequence
@@ -47,27 +46,26 @@ def quantize(graph: FloatGraph, ranges: Ranges, recipe: Recipe, path: Path) -> A
     Raises:
         Unsupported: ai-edge-quantizer can't do this to the graph.
     """
-    model = fb.read(graph.path)
     steps = layers(graph)
-    if {recipe.precision_of(step.name, "tflite") for step in steps} != {"fp32"}:
-        model = _quantized(model, steps, ranges, recipe)
-    fb.write(model, path)
-    refuse_unrunnable(path, f"this model in {recipe.precision}", steps, _HINT)
+    if {recipe.precision_of(step.name, "tflite") for step in steps} == {"fp32"}:
+        fb.copy(graph.path, path)  # it was seen to run when it was lowered
+    else:
+        fb.write(_quantized(fb.read(graph.path), steps, ranges, recipe), path)
+        refuse_unrunnable(path, f"this model in {recipe.precision}", steps, _HINT)
     return describe(path, recipe)
 
 
 def describe(path: Path, recipe: Recipe) -> Artifact:
     """The artifact at ``path``, as its bytes say."""
-    content = path.read_bytes()
-    model = fb.parse(content)
+    model = fb.view(path)
     operators, floats = count_operators(model)
     inputs, outputs = fb.specs(model)
     return Artifact(
         format="tflite",
         precision=recipe.precision,
         path=path,
-        sha256=hashlib.sha256(content).hexdigest(),
-        size_bytes=len(content),
+        sha256=fb.sha256_of(path),
+        size_bytes=path.stat().st_size,
         inputs=inputs,
         outputs=outputs,
         recipe=recipe,

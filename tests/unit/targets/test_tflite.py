@@ -127,7 +127,7 @@ def normal(graph: FloatGraph, count: int = 16, seed: int = 0) -> list[Array]:
 
 def export(graph: FloatGraph, x: list[Array], recipe: Recipe, folder: Path):
     seen = TFLITE.observe(graph, Arrays(*x), Silent(), histograms=True)
-    ranges = calibrate.clip(seen, recipe)
+    ranges = calibrate.clip(seen, recipe, graph)
     ready = prepare.apply(TFLITE, graph, ranges, recipe, folder)
     return TFLITE.quantize(ready, ranges, recipe, folder / f"{recipe.precision}.tflite")
 
@@ -296,7 +296,9 @@ def test_ranges_are_the_true_extremes_where_a_moving_average_would_clip(lab, tmp
     seen = ranges[graph.outputs[0].name]
     assert seen.low == pytest.approx(logits.min(), rel=1e-5)
     assert seen.high == pytest.approx(logits.max(), rel=1e-5)
-    artifact = TFLITE.quantize(graph, calibrate.clip(ranges, INT8), INT8, tmp_path / "q.tflite")
+    artifact = TFLITE.quantize(
+        graph, calibrate.clip(ranges, INT8, graph), INT8, tmp_path / "q.tflite"
+    )
     assert TFLITE.open(artifact)(*x)[0].max() == pytest.approx(logits.max(), rel=0.05)
 
 
@@ -456,7 +458,7 @@ def test_a_dead_channel_with_a_bias_is_lost_without_lifting_and_kept_with_it(lab
 def test_lifting_changes_no_answer_of_the_float_graph(lab, tmp_path):
     graph = lab.graph("dead_channel")
     x = normal(graph, 32)
-    ranges = calibrate.clip(TFLITE.observe(graph, Arrays(*x), Silent()), INT8)
+    ranges = calibrate.clip(TFLITE.observe(graph, Arrays(*x), Silent()), INT8, graph)
     lifted = prepare.apply(TFLITE, graph, ranges, INT8, tmp_path)
     assert lifted is not graph
     found, expected = run_float(lifted, x, tmp_path), run_float(graph, x, tmp_path)
@@ -471,7 +473,7 @@ def test_lifting_changes_no_answer_of_the_float_graph(lab, tmp_path):
 
 def test_a_graph_that_needs_no_pass_is_not_written_again(lab, tmp_path):
     graph = lab.graph("kernels")
-    ranges = calibrate.clip(TFLITE.observe(graph, Arrays(*normal(graph)), Silent()), INT8)
+    ranges = calibrate.clip(TFLITE.observe(graph, Arrays(*normal(graph)), Silent()), INT8, graph)
     assert (
         prepare.apply(TFLITE, graph, ranges, replace(INT8, passes=("lift_channels",)), tmp_path)
         is graph
