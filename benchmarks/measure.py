@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import threading
 import time
@@ -24,6 +25,7 @@ class Run:
 
     Attributes:
         wall_s: From start to exit.
+        cpu_s: Processor time of all of them, which neighbours on the machine hardly change.
         peak_mib: Highest sum of the process tree's proportional set sizes (PSS):
             a page shared by two of them counts once.
         code: Exit code.
@@ -32,6 +34,7 @@ class Run:
     """
 
     wall_s: float
+    cpu_s: float
     peak_mib: float
     code: int
     stdout: str
@@ -40,7 +43,7 @@ class Run:
 
 def measure(command: list[str], **environment: str) -> Run:
     """Run ``command`` to its end and measure it with everything it starts."""
-    start = time.perf_counter()
+    start, cpu_before_s = time.perf_counter(), _children_cpu_s()
     process = subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
@@ -52,9 +55,15 @@ def measure(command: list[str], **environment: str) -> Run:
     watcher = threading.Thread(target=_watch, args=(process.pid, peaks), daemon=True)
     watcher.start()
     stdout, stderr = process.communicate()
-    wall_s = time.perf_counter() - start
+    wall_s, cpu_s = time.perf_counter() - start, _children_cpu_s() - cpu_before_s
     watcher.join()
-    return Run(wall_s, peaks[0] / 2**20, process.returncode, stdout, stderr)
+    return Run(wall_s, cpu_s, peaks[0] / 2**20, process.returncode, stdout, stderr)
+
+
+def _children_cpu_s() -> float:
+    """Of children that ended and were waited for, and theirs."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _watch(pid: int, peaks: list[float]) -> None:

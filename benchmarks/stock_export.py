@@ -6,6 +6,10 @@ quant_pre_process and quantize_static (per channel, min-max, QDQ). Nothing in
 it is made slow on purpose; it is what `benchmarks/export.py` measures edgeconv against.
 
     python benchmarks/stock_export.py --model M.keras --manifest manifest.csv --output DIR
+    python benchmarks/stock_export.py --zoo DenseNet121 --manifest manifest.csv --output DIR
+
+`--zoo` builds a model of keras.applications with random weights, for times and memory;
+`benchmarks/convert.py` measures edgeconv against that.
 """
 
 from __future__ import annotations
@@ -28,19 +32,18 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from PIL import Image
 
-SIZE = 224
 BATCH = 32
 
 
-def load_split(manifest: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """x: float32 [N, 224, 224, 3] in [-1, 1]; y: int64 [N]."""
+def load_split(manifest: Path, split: str, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """x: float32 [N, size, size, 3] in [-1, 1]; y: int64 [N]."""
     with manifest.open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["split"] == split]
-    x = np.empty((len(rows), SIZE, SIZE, 3), np.float32)
+    x = np.empty((len(rows), size, size, 3), np.float32)
     for i, row in enumerate(rows):
         with Image.open(manifest.parent / row["file"]) as image:
-            left, top = (image.width - SIZE) // 2, (image.height - SIZE) // 2
-            x[i] = image.convert("RGB").crop((left, top, left + SIZE, top + SIZE))
+            left, top = (image.width - size) // 2, (image.height - size) // 2
+            x[i] = image.convert("RGB").crop((left, top, left + size, top + size))
     x /= 127.5
     x -= 1.0
     return x, np.array([int(row["class_index"]) for row in rows])
@@ -65,7 +68,7 @@ class Reader(CalibrationDataReader):
 
 
 def convert_onnx(model: keras.Model, x: np.ndarray, folder: Path) -> Path:
-    signature = (tf.TensorSpec((None, SIZE, SIZE, 3), tf.float32, name="input"),)
+    signature = (tf.TensorSpec((None, *x.shape[1:]), tf.float32, name="input"),)
     float_path, ready_path, path = (
         folder / name for name in ("float.onnx", "ready.onnx", "model.onnx")
     )
@@ -106,21 +109,31 @@ def run_onnx(path: Path, x: np.ndarray) -> np.ndarray:
     return np.concatenate(batches)
 
 
+def load(args: argparse.Namespace) -> keras.Model:
+    if args.model:
+        return keras.models.load_model(args.model, compile=False)
+    keras.utils.set_random_seed(0)
+    return getattr(keras.applications, args.zoo)(weights=None)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", type=Path, required=True)
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--model", type=Path, help=".keras file")
+    source.add_argument("--zoo", help="class of keras.applications, with random weights")
     parser.add_argument("--manifest", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
     args = parser.parse_args()
     args.output.mkdir(parents=True, exist_ok=True)
 
-    model = keras.models.load_model(args.model, compile=False)
-    x, _ = load_split(args.manifest, "calibration")
+    model = load(args)
+    size = model.input_shape[1]
+    x, _ = load_split(args.manifest, "calibration", size)
     tflite = convert_tflite(model, x)
     (args.output / "model.tflite").write_bytes(tflite)
     onnx_path = convert_onnx(model, x, args.output)
 
-    x, y = load_split(args.manifest, "evaluation")
+    x, y = load_split(args.manifest, "evaluation", size)
     answers = {
         "keras": model.predict(x, batch_size=BATCH, verbose=0).argmax(-1),
         "tflite": run_tflite(tflite, x),
