@@ -115,12 +115,12 @@ class Balance:
         weights = block.largest * np.exp(-logs[block.read])
         reached = self._most[block.read] * np.exp(logs[block.read])
         if block.apart:
-            return np.square(reached.max() * weights).ravel()
-        squares = np.square(weights, out=weights)
-        spread = np.square(reached).sum(axis=0)
-        return np.asarray(
-            np.square(reached.max(axis=0)) * squares.sum(axis=0) + squares.max(axis=0) * spread
-        )
+            alone: Array = np.square(reached.max() * weights).ravel()
+            return alone
+        squares, spread = np.square(weights, out=weights), np.square(reached)
+        of_x: Array = spread.max(axis=0) * squares.sum(axis=0)
+        of_w: Array = squares.max(axis=0) * spread.sum(axis=0)
+        return of_x + of_w
 
     def _all_blocks(self) -> Iterator[_Block]:
         return (block for blocks in self._kernels.values() for block in blocks)
