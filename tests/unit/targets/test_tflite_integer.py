@@ -152,3 +152,20 @@ def test_what_computes_in_float_is_left_alone(kind):
     integer.rewrite(model)
 
     assert operators(model) == [kind]
+
+
+@pytest.mark.parametrize("xnnpack", [False, True])
+def test_a_squared_difference_becomes_the_square_of_a_difference(xnnpack):
+    model = model_of("SQUARED_DIFFERENCE", (1, 4, 8), (0.05, 10), (0.1, -128))
+    graph = model.subgraphs[0]
+    mean = edit.constant(model, "mean", np.full((1, 4, 1), 20, np.int8), [0.05])
+    graph.operators[0].inputs = np.array([0, mean], np.int32)
+    x = np.random.default_rng(0).integers(-70, 127, (1, 4, 8), np.int8)
+    true = ((x.astype(float) - 10) * 0.05 - 1.0) ** 2
+
+    integer.rewrite(model)
+
+    assert operators(model) == ["SUB", "MUL"]
+    found = (answer(model, x, xnnpack=xnnpack) + 128) * 0.1
+    # Two steps of the square where it is largest, and the square's own half step.
+    assert np.all(np.abs(found - np.minimum(true, 25.5)) <= 0.26)

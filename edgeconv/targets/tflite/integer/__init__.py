@@ -5,10 +5,11 @@ interpreter's own are then taken, a loop over elements, and the graph falls to p
 around each. What these passes put in their place XNNPACK has. Measured on one thread of
 an AVX512 CPU, a million elements a call (``python benchmarks/latency.py --operators``):
 
-    operator          its own kernel    in its place            by XNNPACK
-    RELU              8.2 ms            QUANTIZE                0.1 ms
-    HARD_SWISH        3.5 ms            MUL, ADD, MUL           0.5 ms
-    AVERAGE_POOL_2D   9 ms              DEPTHWISE_CONV_2D, MUL  1 ms
+    operator             its own kernel    in its place              by XNNPACK
+    RELU                 8.2 ms            QUANTIZE                  0.1 ms
+    HARD_SWISH           3.5 ms            MUL, ADD, MUL             0.5 ms
+    AVERAGE_POOL_2D      9 ms              DEPTHWISE_CONV_2D, MUL    1 ms
+    SQUARED_DIFFERENCE   8 ms              SUB, MUL                  0.3 ms
 
 They come after quantizing, so the float model is none of their business; a file that
 keeps an operator in float or int16 keeps it here.
@@ -24,6 +25,7 @@ from edgeconv.targets.tflite.integer.average_pool import average_pool_by_depthwi
 from edgeconv.targets.tflite.integer.edit import drop_unused_codes
 from edgeconv.targets.tflite.integer.hard_swish import hard_swish_by_products
 from edgeconv.targets.tflite.integer.relu import relu_by_quantize
+from edgeconv.targets.tflite.integer.squared_difference import squared_difference_by_product
 
 __all__ = ["PASSES", "rewrite"]
 
@@ -33,6 +35,7 @@ PASSES: Final[tuple[Pass, ...]] = (
     relu_by_quantize,
     hard_swish_by_products,
     average_pool_by_depthwise,
+    squared_difference_by_product,
 )
 
 
