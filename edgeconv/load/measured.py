@@ -1,8 +1,12 @@
 """What of the catalogue was measured to convert: docs/zoo.json, where it is there.
 
-{"schema_version": 1,
- "models": {"mobilenetv2": {"tflite-fp32": {"status": "pass"},
-                            "onnx-int8": {"status": "fail", "reason": "..."}}}}
+{"schema_version": 1, "command", "machine", "versions": {"keras": "3.15.1", ...},
+ "models": {"mobilenetv2": {"seconds", "peak_memory_bytes", "memory_bound_bytes", ...,
+                            "tflite-fp32": {"status": "pass", "relative_difference", ...},
+                            "onnx-int8": {"status": "fail", "reason": "...", ...}}}}
+
+``status`` is ``pass``, ``fail`` (it runs, and misses a bound) or ``error`` (there is none).
+Everything else is for docs/zoo.md; both are made by benchmarks/zoo.py.
 """
 
 from __future__ import annotations
