@@ -39,7 +39,7 @@ def export_table(result: Export, width: int) -> Table:
 
 
 def search_table(recovery: Mapping[str, Any], bench: Mapping[str, Any], width: int) -> Table:
-    """One row a rung and format of what was tried; one column a row where that is too wide.
+    """One row a rung and format of what was tried; fewer columns where they are too wide.
 
     Args:
         recovery: The content of recovery.json.
@@ -48,19 +48,19 @@ def search_table(recovery: Mapping[str, Any], bench: Mapping[str, Any], width: i
     """
     from rich.markup import escape
 
-    titles = ["tried", "file", "drop, points (95%)", "agreement", "SQNR, dB", "size", "ms", "s", ""]
+    titles = ["tried", "file", "drop (95%)", "agreement", "SQNR, dB", "size", "ms", "s", ""]
     rows = [titles]
     times = bench.get("search") or []
     for place, rung in enumerate(recovery["rungs"]):
         took = _table(times[place]) if place < len(times) else {}
-        for number, each in enumerate(rung["artifacts"] or [{"format": "can't be made"}]):
+        for number, each in enumerate(rung["artifacts"] or [{"format": "failed"}]):
             cells = _tried(each, _table(took.get("latency_ms")))
             first = number == 0
             name = escape(printable(str(rung.get("name")))) if first else ""
             seconds = _plain(took.get("seconds")) if first else ""
             kept = "[green]kept[/green]" if first and rung.get("kept") else ""
             rows.append([name, *map(escape, cells), seconds, kept])
-    return _fitting(_without_empty(rows), width)
+    return _narrowed(_without_empty(rows), width)
 
 
 def _tried(each: Mapping[str, Any], latencies: Mapping[str, Any]) -> list[str]:
@@ -80,6 +80,20 @@ def _tried(each: Mapping[str, Any], latencies: Mapping[str, Any]) -> list[str]:
 def _table(value: object) -> Mapping[str, Any]:
     """A table of a file that anyone may have written."""
     return value if isinstance(value, Mapping) else {}
+
+
+def _narrowed(rows: list[list[str]], width: int) -> Table:
+    """The table without what can best be spared, until it fits."""
+    from rich.console import Console
+
+    spare = ["s", "ms", "size", "SQNR, dB"]
+    while True:
+        table = _across(rows)
+        if Console(width=_ENDLESS).measure(table).maximum <= width or not spare:
+            return table
+        title = spare.pop(0)
+        kept = [name != title for name in rows[0]]
+        rows = [[cell for cell, told in zip(row, kept, strict=True) if told] for row in rows]
 
 
 def _without_empty(rows: list[list[str]]) -> list[list[str]]:

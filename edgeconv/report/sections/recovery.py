@@ -48,7 +48,7 @@ def recovery_section(facts: Facts) -> str:
 
 def _rung(rung: Mapping[str, Any], index: int, times: Mapping[str, Any]) -> Iterator[str]:
     latencies = times.get("latency_ms") or {}
-    failed = {"format": "can't be made"}
+    failed = {"format": "failed"}
     for place, each in enumerate(_rows(rung.get("artifacts")) or [failed]):
         at = f"recovery.json#/rungs/{index}/artifacts/{place}"
         metrics = each.get("metrics") or {}

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from edgeconv.cli.table import export_table, size_text, verdict_table
+from edgeconv.cli.table import export_table, search_table, size_text, verdict_table
 from edgeconv.pipeline import Export
 from edgeconv.types import ArtifactVerdict, Interval, Verdict
 from tests import bundles
@@ -53,3 +53,45 @@ def test_what_only_some_tasks_have_gets_a_column() -> None:
     console.print(verdict_table(Verdict("pass", 100, "", (row,)), 120))
     text = console.export_text()
     assert all(word in text for word in ("recall@1", "97.5%", "AUC", "92.4%", "1.5%"))
+
+
+SEARCH = {
+    "rungs": [
+        {
+            "name": "plain int8", "kept": True,
+            "artifacts": [
+                {"format": "tflite", "bytes": 4_010_000,
+                 "metrics": {"agreement": 93.8, "sqnr_db": 19.94,
+                             "top1_drop": {"estimate": 2.0, "ci95": [-1.5, 5.0]}}},
+                {"format": "onnx", "bytes": 3_900_000, "metrics": {"agreement": 94.0}},
+            ],
+        },
+        {"name": "equalization", "kept": False, "artifacts": []},
+    ],
+}  # fmt: skip
+TIMES = {"search": [{"seconds": 12.25, "latency_ms": {"tflite": 7.5, "onnx": 6.5}}]}
+
+
+@pytest.mark.parametrize("width", [66, 80, 120])
+def test_the_table_of_the_search_tells_each_rung(width: int) -> None:
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(search_table(SEARCH, TIMES, width))
+    text = console.export_text()
+    cells = ["plain int8", "tflite", "+2.0 (-1.5 to +5.0)", "93.8%", "kept", "onnx", "94.0%",
+             "equalization", "failed"]  # fmt: skip
+    # What can best be spared goes first where there is little room.
+    for cell in cells + (["19.9", "4.01 MB", "7.5", "12.2"] if width > 100 else []):
+        assert cell in text, f"{cell!r} is missing at {width} columns:\n{text}"
+
+
+@pytest.mark.parametrize("metrics", [None, [], {"top1_drop": {"estimate": "a", "ci95": [1]}}, 3])
+@pytest.mark.parametrize("times", [{}, {"search": [1]}, {"search": [{"latency_ms": [2]}]}])
+def test_an_account_that_anyone_may_have_written_breaks_no_table(
+    metrics: object, times: dict[str, object]
+) -> None:
+    each = {"format": "[red]\x1b[2J", "bytes": "many", "metrics": metrics}
+    found = {"rungs": [{"name": ["[bold]"], "artifacts": [each]}]}
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(search_table(found, times, 120))
+
+    assert "\x1b[2J" not in console.export_text()
