@@ -11,13 +11,13 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from edgeconv import prepare, steps, verify
+from edgeconv import data, prepare, steps, verify
 from edgeconv.calibrate import CALIBRATORS, clip
 from edgeconv.order import ExportRequest
 from edgeconv.progress import Progress, Silent
@@ -29,7 +29,6 @@ from edgeconv.types import (
     Array,
     Artifact,
     ArtifactVerdict,
-    Batch,
     Dataset,
     FloatGraph,
     Format,
@@ -43,8 +42,6 @@ __all__ = ["quantize"]
 _FLOAT = Recipe(precision="fp32", passes=())
 #: Items of a glance: layers differ by far more than eight pictures do.
 _GLANCED = 8
-#: Items read at once.
-_READ = 16
 
 
 def quantize(
@@ -134,7 +131,7 @@ class _Trials:
         self._folder = folder / "trials"
         self._folder.mkdir()
         self._count = 0
-        self._held = _Stored(held, self._folder)
+        self._held = data.Stored(held, self._folder)
         self._references: dict[Format, list[Array]] = {}
         self._glanced: dict[Recipe, tuple[FloatGraph, Ranges]] = {}
 
@@ -263,45 +260,6 @@ class _Watched:
     @property
     def median_ms(self) -> float:
         return float(np.median(self._times)) * 1e3
-
-
-class _Stored:
-    """A dataset that is preprocessed once and lies on disk: a search reads it again and again."""
-
-    def __init__(self, dataset: Dataset, folder: Path) -> None:
-        self.name, self.fingerprint = dataset.name, dataset.fingerprint
-        self.labelled = dataset.labelled
-        self._count = len(dataset)
-        self._ids: list[str] = []
-        self._y: list[Array] = []
-        self._stores: list[Array] = []
-        for batch in dataset.batches(_READ):
-            self._stores = self._stores or [
-                np.lib.format.open_memmap(
-                    folder / f"held-{place}.npy", "w+", x.dtype, (self._count, *x.shape[1:])
-                )
-                for place, x in enumerate(batch.x)
-            ]
-            for store, x in zip(self._stores, batch.x, strict=True):
-                store[len(self._ids) : len(self._ids) + len(x)] = x
-            self._ids += batch.ids
-            self._y += [] if batch.y is None else [batch.y]
-
-    def __len__(self) -> int:
-        return self._count
-
-    def items(self, places: Iterable[int] | None = None) -> Iterator[tuple[Array, ...]]:
-        """The inputs of each item, [1, ...]."""
-        for place in range(self._count) if places is None else places:
-            yield tuple(np.asarray(store[place : place + 1]) for store in self._stores)
-
-    def batches(self, size: int) -> Iterator[Batch]:
-        """See ``Dataset.batches``."""
-        y = np.concatenate(self._y) if self._y else None
-        for start in range(0, self._count, size):
-            part = slice(start, start + size)
-            x = tuple(np.asarray(store[part]) for store in self._stores)
-            yield Batch(x, None if y is None else y[part], tuple(self._ids[part]))
 
 
 def _holds(verdict: ArtifactVerdict, expected: float | None) -> bool:

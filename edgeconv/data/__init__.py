@@ -11,11 +11,13 @@ from edgeconv.data.reader import open_dataset
 from edgeconv.data.ready import ready_items
 from edgeconv.data.scale import with_input_scale
 from edgeconv.data.splits import split
+from edgeconv.data.stored import Stored
 from edgeconv.data.thumbnails import thumbnails
 
 __all__ = [
     "DataRequest",
     "Items",
+    "Stored",
     "check",
     "choose",
     "hold_back",

@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 from typing import Any, Final
 
-from edgeconv.recover.ladder import Recovery, Tried
+from edgeconv.recover.account import Recovery, Tried
 from edgeconv.recover.sensitivity import Sensitivity, decibels
 from edgeconv.recover.trial import Score
 from edgeconv.types import Interval, MetricValue

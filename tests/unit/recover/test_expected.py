@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgeconv.recover import expected_drop
@@ -27,6 +27,7 @@ def test_nan_counts_as_lost() -> None:
     assert expected_drop(np.log(p), np.array([[np.nan, 1.0]])) == pytest.approx(90.0)
 
 
+@settings(max_examples=20, deadline=None)
 @given(st.integers(0, 1000))
 def test_on_average_it_is_what_labels_would_tell(seed: int) -> None:
     """Labels drawn by the original's own probabilities: the counted drop averages to it."""

@@ -281,7 +281,7 @@ def test_a_rung_that_cannot_be_made_is_passed_over(error: type[EdgeconvError]) -
 numbers = st.floats(0.2, 3.0)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(
     outliers=st.lists(st.floats(0.5, 80.0), min_size=2, max_size=8),
     gains=st.dictionaries(
@@ -306,7 +306,7 @@ def test_the_result_is_never_worse_than_plain_int8(
     assert [a.recipe for a in found.artifacts] == [found.recipe] * 2
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 50), limit=st.floats(0.1, 10.0))
 def test_the_same_trials_give_the_same_recipe(seed: int, limit: float) -> None:
     gains = {"mse": 0.7, "equalize": 0.9}

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgeconv.recover.sensitivity import decibels, most_sensitive
@@ -54,6 +54,7 @@ def test_the_worst_of_many_layers_are_found_block_by_block() -> None:
     assert model.asked <= 64
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 10), max_size=200), st.integers(1, 80))
 def test_no_more_is_asked_than_allowed_and_no_layer_told_twice(
     powers: list[float], trials: int
