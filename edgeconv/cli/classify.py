@@ -11,7 +11,7 @@ from edgeconv.cli.console import Console
 from edgeconv.errors import UsageError
 
 if TYPE_CHECKING:
-    from edgeconv.classify import Classified
+    from edgeconv.ask import Classified
     from edgeconv.runtime.answers import Prediction
 
 __all__ = ["EPILOG", "HELP", "configure", "run"]
@@ -63,7 +63,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Print the best classes of each picture."""
-    from edgeconv.classify import classify
+    from edgeconv.ask import classify
     from edgeconv.load import LoadRequest
 
     if args.annotate is not None:

@@ -1,7 +1,7 @@
 """Load: a zoo name or a file becomes a SourceModel."""
 
 from edgeconv.load.reference import answers
-from edgeconv.load.source import LoadRequest, check, load, settle_task
+from edgeconv.load.source import LoadRequest, check, is_path, load, settle_task
 from edgeconv.load.synthesis import Synthesis, synthesise
 from edgeconv.load.variant import wishes
 
@@ -10,6 +10,7 @@ __all__ = [
     "Synthesis",
     "answers",
     "check",
+    "is_path",
     "load",
     "settle_task",
     "synthesise",

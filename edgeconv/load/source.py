@@ -22,7 +22,7 @@ from edgeconv.progress import Progress
 from edgeconv.types import SourceModel, Task, TensorSpec
 from edgeconv.workshop import Workshop
 
-__all__ = ["LoadRequest", "check", "load", "settle_task"]
+__all__ = ["LoadRequest", "check", "is_path", "load", "settle_task"]
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class LoadRequest:
     @property
     def name(self) -> str:
         """What the bundle is called; safe as a folder name."""
-        return _safe_name(Path(self.model)) if _is_path(self.model) else _variant(self).name
+        return _safe_name(Path(self.model)) if is_path(self.model) else _variant(self).name
 
 
 def check(request: LoadRequest) -> None:
@@ -77,7 +77,7 @@ def check(request: LoadRequest) -> None:
             f"--custom {request.custom} runs that module's code.",
             "Add --trust if you wrote it.",
         )
-    if _is_path(request.model):
+    if is_path(request.model):
         check_source(Path(request.model), trust=request.trust)
         _refuse_zoo_options(request)
     else:
@@ -109,7 +109,7 @@ def load(request: LoadRequest, workshop: Workshop, folder: Path, progress: Progr
     check(request)
     frozen = folder / "source.pb"
     opener = _Opener(request, workshop, frozen, progress)
-    info, model, provenance = opener.open_file() if _is_path(request.model) else opener.open_zoo()
+    info, model, provenance = opener.open_file() if is_path(request.model) else opener.open_zoo()
     inputs, outputs = _specs(info["inputs"]), _specs(info["outputs"])
     preprocess = _preprocess(request, model, inputs[0])
     labels = _labels(request, preprocess, outputs[0], progress)
@@ -250,7 +250,7 @@ class _Opener:
             raise
 
 
-def _is_path(model: str) -> bool:
+def is_path(model: str) -> bool:
     """A zoo name has neither a separator nor a suffix; an existing path wins."""
     path = Path(model)
     return path.exists() or path.suffix in (".keras", ".h5", ".hdf5", ".pb") or "/" in model
@@ -341,7 +341,7 @@ def _labels(
             )
         return labels
     if classes == zoo.CLASSES and preprocess.kind == "image" and request.top:
-        if _is_path(request.model):
+        if is_path(request.model):
             progress.note("1,000 classes: taken to be ImageNet's; --labels FILE says otherwise")
         return imagenet_labels()
     return ()
