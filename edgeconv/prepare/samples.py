@@ -93,9 +93,10 @@ class Some:
         """See ``Dataset.batches``; batches may come out smaller than ``size``."""
         start = 0
         for batch in self._dataset.batches(size):
-            end = start + len(batch.ids)
+            end = start + len(batch.x[0])
             own = [place - start for place in self._places if start <= place < end]
             start = end
             if own:
                 y = None if batch.y is None else batch.y[own]
-                yield Batch(tuple(x[own] for x in batch.x), y, tuple(batch.ids[i] for i in own))
+                ids = tuple(batch.ids[place] for place in own if batch.ids)
+                yield Batch(tuple(x[own] for x in batch.x), y, ids)
