@@ -28,6 +28,7 @@ class Workbench:
         known: Passes and calibrators that there are.
         attempt: Makes and judges a recipe in one format, on what was held back.
         glance: The error of a recipe in the first format, on a few items.
+        glances: How often it may be asked about layers alone; what takes long has fewer.
         forget: Told what is still needed; files of other trials may go.
     """
 
@@ -36,6 +37,7 @@ class Workbench:
     known: frozenset[str]
     attempt: Try
     glance: Glance
+    glances: int
     forget: Callable[[Sequence[Score]], None]
 
 

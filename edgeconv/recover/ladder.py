@@ -83,6 +83,7 @@ class _Search:
         self._clock = clock
         self._end = None if budget_s is None else clock() + budget_s
         self._failed = ""
+        self._seen = {recipe}
         self._tried: list[Tried] = []
         self._sensitivity: list[Sensitivity] = []
         self._plain: Trial | None = None
@@ -128,8 +129,9 @@ class _Search:
         """Try one rung on top of the best, where it changes anything."""
         assert self._best is not None and self._plain is not None
         recipe = rung.change(self._best.recipe)
-        if not rung.possible(self._bench.known) or recipe == self._best.recipe:
+        if not rung.possible(self._bench.known) or recipe in self._seen:
             return
+        self._seen.add(recipe)
         self._watch.stage(f"try {rung.name} ({self._so_far()})")
         started = self._clock()
         trial = self._climbing(recipe)
@@ -196,7 +198,7 @@ class _Search:
     def _lift(self) -> None:
         """Keep the most sensitive layers in float, fewest first, each format its own number."""
         assert self._best is not None
-        lift = Lift(self._bench.layers, self._glance, self._best.recipe, self._bench.formats)
+        lift = Lift(self._bench, self._glance, self._best.recipe)
         self._watch.stage(f"find the most sensitive layers ({self._so_far()})")
         self._sensitivity = lift.rank()
         found: dict[Format, tuple[int, Score]] = {}

@@ -12,14 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
+from edgeconv.recover.account import Workbench
 from edgeconv.recover.sensitivity import Sensitivity, most_sensitive
 from edgeconv.recover.trial import Glance
 from edgeconv.types import Format, Recipe, Scope
 
 __all__ = ["Lift"]
 
-#: Glances at one layer alone: half a second each for MobileNetV2.
-_TRIALS: Final = 64
 #: Of the worst, how many are looked at the other way round too.
 _CONFIRMED: Final = 8
 #: A model with more of its layers in float is no int8 model any more.
@@ -30,17 +29,14 @@ class Lift:
     """The layers of one model, and how a recipe keeps some of them in float.
 
     Args:
-        layers: Keras names in execution order.
+        bench: Its layers, formats and number of glances.
         glance: Error power over signal power of a recipe.
         base: The best recipe so far.
-        formats: Of the export.
     """
 
-    def __init__(
-        self, layers: Sequence[str], glance: Glance, base: Recipe, formats: Sequence[Format]
-    ) -> None:
-        self._layers, self._glance, self._base = layers, glance, base
-        self._formats = formats
+    def __init__(self, bench: Workbench, glance: Glance, base: Recipe) -> None:
+        self._layers, self._formats = bench.layers, bench.formats
+        self._glances, self._glance, self._base = bench.glances, glance, base
         self._ranked: list[Sensitivity] = []
 
     def rank(self) -> list[Sensitivity]:
@@ -56,7 +52,7 @@ class Lift:
             scopes = tuple(Scope(_literally(name), "fp32") for name in names)
             return self._glance(replace(base, scopes=(*base.scopes, *scopes)))
 
-        self._ranked = most_sensitive(self._layers, alone, without, _TRIALS, _CONFIRMED)
+        self._ranked = most_sensitive(self._layers, alone, without, self._glances, _CONFIRMED)
         return self._ranked
 
     def fewest(self, holds: Callable[[int], bool]) -> int | None:

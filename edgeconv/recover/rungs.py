@@ -80,14 +80,20 @@ def _with_pass(recipe: Recipe, name: str) -> Recipe:
     return replace(recipe, passes=(*known, *(each for each in names if each not in known)))
 
 
-#: In the order in which they are tried: seconds first, minutes last.
-RUNGS: Final = (
+_RANGES: Final = (
     _calibrator("mse", "ranges of least squared error"),
     _calibrator("entropy", "ranges that lose least information"),
     _percentile(99.9),
     _calibrator("minmax", "ranges of all that was seen"),
+)
+
+#: In the order in which they are tried: seconds first, minutes last. Ranges are tried anew
+#: where channels were rescaled: nothing is tried twice.
+RUNGS: Final = (
+    *_RANGES,
     _pass("correct_bias", "bias correction", "biases take back the mean error of rounding"),
     _pass("equalize", "equalization", "channels of neighbouring layers get like ranges"),
     _pass("absorb_high_bias", "high-bias absorption", "large biases move to the next layer"),
+    *_RANGES,
     _pass("adaptive_rounding", "adaptive rounding", "weights rounded so that outputs stay"),
 )

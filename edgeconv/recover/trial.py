@@ -36,8 +36,8 @@ class Score:
         artifact: The file; it stays until the search is told of something better.
         holds: The gate, by its estimate, or by ``expected_drop`` where the labels can't
             tell.
-        loss: Mean KL in nats of a classifier, else the relative error in percent;
-            infinite where an answer is NaN.
+        loss: Mean KL in nats of a classifier by softmax or sigmoid, else the relative error
+            in percent; infinite where an answer is NaN.
         missed: Items answered unlike the reference; 0 where nothing is classified.
         metrics: As in ``verdict.json``.
         reason: What the gate came to, in one sentence.

@@ -89,6 +89,7 @@ class Bench:
             "known": frozenset({"minmax", "percentile", "correct_bias", *self.gains}),
             "attempt": self.attempt,
             "glance": lambda recipe: self.error(recipe, self.formats[0]),
+            "glances": 64,
             "forget": self.forget,
         }
         return Workbench(**(given | changes))  # type: ignore[arg-type]

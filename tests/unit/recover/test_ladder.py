@@ -67,6 +67,22 @@ def test_best_goes_on_with_all_that_still_helps() -> None:
     assert kept == ["plain int8", "calibrator mse", "equalization", "adaptive rounding"]
 
 
+def test_ranges_are_tried_anew_where_channels_were_rescaled() -> None:
+    bench = Bench(limit=0.01, gains={"mse": 1.5, "equalize": 0.5})
+    original = bench.attempt
+
+    def suits(recipe: Recipe, format: Format) -> Score:
+        """Of equalized channels alone, mse makes the better ranges."""
+        score = original(recipe, format)
+        both = "equalize" in recipe.passes and recipe.calibrator == "mse"
+        return replace(score, loss=score.loss / 3) if both else score
+
+    found = climb(bench.workbench(attempt=suits, layers=()), RECIPE, "best", Silent())
+
+    assert found.recipe.calibrator == "mse" and "equalize" in found.recipe.passes
+    assert names(found).count("calibrator mse") == 2
+
+
 def test_a_rung_that_hurts_is_not_kept() -> None:
     bench = Bench(limit=0.01, gains={"mse": 3.0, "equalize": 1.5})
     found = climb(bench.workbench(layers=()), RECIPE, "best", Silent())
