@@ -38,6 +38,7 @@ from edgeconv.targets.onnx.model import (
 )
 from edgeconv.targets.onnx.observe import CLAMPS, COPIES
 from edgeconv.targets.onnx.relabel import relabel_products
+from edgeconv.targets.onnx.widen import widen_depthwise
 from edgeconv.types import Ranges, Recipe
 
 __all__ = ["to_int8"]
@@ -70,6 +71,7 @@ def to_int8(model: Model, ranges: Ranges, recipe: Recipe, excluded: Collection[s
     overrides: dict[str, Any] = {}
     stays = {*excluded, *_averages_at_the_end(model)}
     if not signed:
+        ranges = widen_depthwise(model, ranges, stays)
         ranges, overrides = averages_by_convolutions(model, ranges, stays)
     data = _tensors_data(model, ranges)
     # Asked before quantizing, which lets a Relu behind a product vanish.

@@ -4,6 +4,7 @@ import numpy as np
 import onnx
 import pytest
 
+from edgeconv.targets.onnx import integer
 from edgeconv.targets.onnx.averages import averages_by_convolutions
 from edgeconv.targets.onnx.integer import to_int8
 from edgeconv.targets.onnx.model import array_of, constants, infer_shapes
@@ -12,6 +13,7 @@ from edgeconv.targets.onnx.passes.mean_to_pool import mean_to_pool
 from edgeconv.targets.onnx.passes.merge_affine import merge_affine
 from edgeconv.targets.onnx.passes.widen_constants import widen_constants
 from edgeconv.targets.onnx.relabel import relabel_products
+from edgeconv.targets.onnx.widen import widen_depthwise
 from edgeconv.types import Recipe, TensorRange
 from tests.unit.targets.test_onnx_passes import CONTEXT, answer, model_of, node, normal
 
@@ -250,3 +252,73 @@ def test_an_int8_average_is_as_near_as_its_steps():
     # Half a step each of x, of the sums and of y; at a corner the sums' is 9/4 as large.
     assert difference[:, :, 1:-1, 1:-1].max() <= 0.5 * (8 + 6 + 3) / 255 + 1e-3
     assert difference.max() <= 0.5 * (8 + 6 * 9 / 4 + 3) / 255 + 1e-3
+
+
+def separable(channels=11):
+    """x [N, 4, 9, 9] -> Conv -> Relu -> depthwise Conv -> Relu -> Conv -> y [N, 6, 9, 9]."""
+    held = {
+        "w1": normal(channels, 4, 1, 1), "b1": normal(channels),
+        "w2": normal(channels, 1, 3, 3), "b2": normal(channels, seed=1),
+        "w3": normal(6, channels, 1, 1), "b3": normal(6),
+    }  # fmt: skip
+    nodes = [
+        node("Conv", ["x", "w1", "b1"], "c1"),
+        node("Relu", ["c1"], "r1"),
+        node("Conv", ["r1", "w2", "b2"], "c2", group=channels, pads=[1, 1, 1, 1]),
+        node("Relu", ["c2"], "r2"),
+        node("Conv", ["r2", "w3", "b3"]),
+    ]
+    return infer_shapes(model_of(nodes, held, shape=(None, 4, 9, 9)))
+
+
+def test_a_narrow_depthwise_convolution_gets_channels_of_zeros():
+    before = separable()
+    ranges = {name: TensorRange(-9, 9) for name in ("x", "c1", "r1", "c2", "r2", "y")}
+
+    after = copied(before)
+    found = widen_depthwise(after, ranges, ())
+
+    assert kinds(after) == kinds(before)
+    depthwise = after.graph.node[2]
+    assert next(a.i for a in depthwise.attribute if a.name == "group") == 16
+    assert found.keys() == {"x", "y"} | {f"{n}/widened" for n in ("c1", "r1", "c2", "r2")}
+    onnx.checker.check_model(infer_shapes(after), full_check=True)
+    same(before, after, 3, 4, 9, 9)
+
+
+@pytest.mark.parametrize("channels", [16, 48, 72])
+def test_whole_registers_and_many_channels_stay(channels):
+    model = separable(channels)
+
+    widen_depthwise(model, {}, ())
+
+    assert "w2" in constants(model)
+
+
+def test_a_convolution_between_that_stays_in_float_is_not_widened():
+    model = separable()
+
+    widen_depthwise(model, {}, ("c2_Conv",))
+
+    assert "w2" in constants(model)
+
+
+def test_what_is_read_elsewhere_is_not_widened():
+    model = separable()
+    model.graph.node.append(node("Relu", ["c1"], "also"))
+
+    widen_depthwise(model, {}, ())
+
+    assert "w2" in constants(model)
+
+
+def test_widening_changes_no_integer_of_the_answer(monkeypatch):
+    model = separable()
+    ranges = {name: TensorRange(-9, 9) for name in ("x", "c1", "c2", "y")}
+    ranges |= {name: TensorRange(0, 9) for name in ("r1", "r2")}
+    widened = to_int8(copied(model), ranges, Recipe(), ())
+    monkeypatch.setattr(integer, "widen_depthwise", lambda model, ranges, stays: ranges)
+    plain = to_int8(copied(model), ranges, Recipe(), ())
+
+    x = normal(5, 4, 9, 9)
+    np.testing.assert_array_equal(answer(widened, x=x), answer(plain, x=x))
