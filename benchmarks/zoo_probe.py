@@ -1,6 +1,8 @@
 """Two bundles of one model, int8 and fp32, run side by side: a process of benchmarks/zoo.py.
 
-python benchmarks/zoo_probe.py INT8_BUNDLE FP32_BUNDLE PICTURES     prints JSON by format
+Prints JSON by format; SECONDS go into the latency of each.
+
+    python benchmarks/zoo_probe.py INT8_BUNDLE FP32_BUNDLE PICTURES SECONDS
 """
 
 from __future__ import annotations
@@ -21,11 +23,10 @@ from edgeconv.runtime.engines import Model, open_model
 # Of each pair: float, int8. The medians of 60 pairs differ by some percent from run to run on
 # a machine with neighbours; models of seconds get fewer, and their medians need fewer.
 MOST_PAIRS, LEAST_PAIRS = 60, 3
-BUDGET_S = 12.0
 BATCH = 4
 
 
-def main(int8: Path, fp32: Path, pictures: Path) -> dict[str, Any]:
+def main(int8: Path, fp32: Path, pictures: Path, budget_s: float) -> dict[str, Any]:
     bundles = {"int8": int8, "fp32": fp32}
     manifests = {name: json.loads((b / "manifest.json").read_text()) for name, b in bundles.items()}
     preprocess = Preprocess.from_json(manifests["int8"]["preprocess"])
@@ -42,7 +43,7 @@ def main(int8: Path, fp32: Path, pictures: Path) -> dict[str, Any]:
         found[artifact["format"]] = {
             "largest": float(np.abs(answers["fp32"]).max()),
             "cosine": cosine(answers["fp32"], answers["int8"]),
-            **latencies(models["fp32"], models["int8"], x),
+            **latencies(models["fp32"], models["int8"], x, budget_s),
             "graphs": {name: graph(bundle / file) for name, bundle in bundles.items()},
         }
         del models
@@ -61,7 +62,9 @@ def cosine(a: np.ndarray, b: np.ndarray) -> float:
     return float(((a * b).sum(axis=1) / np.maximum(lengths, np.finfo(np.float64).tiny)).mean())
 
 
-def latencies(reference: Model, candidate: Model, x: tuple[np.ndarray, ...]) -> dict[str, Any]:
+def latencies(
+    reference: Model, candidate: Model, x: tuple[np.ndarray, ...], budget_s: float
+) -> dict[str, Any]:
     """In turn on one thread, so that what the machine does meanwhile slows both."""
     pair = [(model, model.quantized(*x)) for model in (reference, candidate)]
     for model, ready in pair:
@@ -69,7 +72,7 @@ def latencies(reference: Model, candidate: Model, x: tuple[np.ndarray, ...]) -> 
     times: list[tuple[float, ...]] = []
     start = time.perf_counter()
     while len(times) < LEAST_PAIRS or (
-        len(times) < MOST_PAIRS and time.perf_counter() - start < BUDGET_S
+        len(times) < MOST_PAIRS and time.perf_counter() - start < budget_s
     ):
         times.append(tuple(once(model, ready) for model, ready in pair))
     fp32_ms, int8_ms = zip(*times, strict=True)
@@ -103,4 +106,5 @@ def graph(path: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(*(Path(argument) for argument in sys.argv[1:]))))
+    *paths, seconds = sys.argv[1:]
+    print(json.dumps(main(*map(Path, paths), float(seconds))))

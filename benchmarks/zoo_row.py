@@ -52,12 +52,14 @@ class Bounds:
         pictures: To calibrate on, and as many to judge on; None by the model's size.
         timeout_s: Of the whole row.
         limit_bytes: Of a process tree.
+        latency_s: Spent on each format's latency, float and int8.
         input_size: Another than the model's own.
     """
 
     pictures: int | None = None
     timeout_s: float = 1800.0
     limit_bytes: int = 20_000_000_000
+    latency_s: float = 10.0
     input_size: int | None = None
 
 
@@ -164,6 +166,7 @@ class _Maker:
             str(HERE / "zoo_probe.py"),
             *(str(self._bundle(precision)) for precision in ("int8", "fp32")),
             str(self.pictures["parity"]),
+            str(self.bounds.latency_s),
         )
         if run.code or run.stopped:
             error = {"status": "error", "reason": f"the files don't run: {failure(run)}"}
