@@ -14,10 +14,10 @@ from measure import _pss_bytes
 
 __all__ = ["Supervised", "supervise"]
 
-SAMPLE_S = 0.1
+SAMPLE_S = 0.25
 # Reading the maps of a process with gigabytes takes milliseconds of the machine that is
-# being measured: no more than a tenth of it.
-REST = 9
+# being measured: no more than a twentieth of it.
+REST = 20
 
 
 @dataclass(frozen=True)
