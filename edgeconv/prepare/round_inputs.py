@@ -37,6 +37,8 @@ class Moments:
     def __init__(self, groups: int, length: int) -> None:
         self.groups, self.length = groups, length
         self.count = 0
+        # Near the mean, so that a mean far from zero leaves the deviations their bits.
+        self._origin: Array | None = None
         self._sums = np.zeros((groups, 1, length), np.float64)
         self._products = np.zeros((groups, length, length), np.float32)
         self._rows: list[Array] = []
@@ -50,6 +52,9 @@ class Moments:
     def _flush(self) -> None:
         if self._rows:
             rows = np.concatenate(self._rows).transpose(1, 0, 2)
+            if self._origin is None:
+                self._origin = rows.mean(axis=1, keepdims=True)
+            rows = rows - self._origin
             self.count += rows.shape[1]
             self._sums += rows.sum(axis=1, keepdims=True, dtype=np.float64)
             self._products += rows.transpose(0, 2, 1) @ rows
@@ -60,9 +65,11 @@ class Moments:
         self._flush()
         gram = self._products
         gram /= np.float32(self.count)
-        if centred:
-            mean = (self._sums / self.count).astype(np.float32)
-            gram -= mean.transpose(0, 2, 1) * mean
+        mean = (self._sums / self.count).astype(np.float32)
+        gram -= mean.transpose(0, 2, 1) * mean
+        if not centred and self._origin is not None:
+            mean += self._origin
+            gram += mean.transpose(0, 2, 1) * mean
         return gram
 
 

@@ -90,6 +90,16 @@ def test_moments_are_those_of_all_rows_however_they_come():
     assert moments.count == 1000
 
 
+def test_a_mean_far_from_zero_leaves_the_deviations_their_bits():
+    rng = np.random.default_rng(0)
+    rows = (1000 + 0.1 * rng.normal(size=(2000, 1, 3))).astype(np.float32)
+    moments = Moments(1, 3)
+    for part in np.array_split(rows, 5):
+        moments.update(part)
+    found = moments.gram(centred=True)[0]
+    np.testing.assert_allclose(found, np.cov(rows[:, 0].T.astype(np.float64), bias=True), atol=1e-5)
+
+
 def test_moments_around_zero_keep_the_mean():
     rows = np.full((10, 1, 2), 3.0, np.float32)
     moments = Moments(1, 2)
