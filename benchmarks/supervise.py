@@ -27,6 +27,8 @@ class Supervised:
     Attributes:
         wall_s: From start to exit.
         peak_bytes: Highest sum of the process tree's proportional set sizes (PSS).
+        peak_parts: Those of its processes then, largest first.
+        peak_after: Last line of stderr before it.
         code: Exit code; negative where a signal ended it.
         stopped: Which bound it broke, in words; "" where none.
         stdout: All of it.
@@ -35,6 +37,8 @@ class Supervised:
 
     wall_s: float
     peak_bytes: int
+    peak_parts: list[int]
+    peak_after: str
     code: int
     stopped: str
     stdout: str
@@ -46,18 +50,20 @@ def supervise(
 ) -> Supervised:
     """Run ``command`` to its end, or to its bound."""
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
-        start, peak, stopped = time.perf_counter(), 0, ""
+        start, stopped = time.perf_counter(), ""
+        parts, said = [0], 0
         process = subprocess.Popen(
             command, stdout=out, stderr=err, env={**os.environ, **environment}
         )
         while process.poll() is None:
             looked = time.perf_counter()
-            tree = _tree(process.pid)
-            peak = max(peak, sum(_pss_bytes(each.pid) for each in tree))
+            found = sorted((_pss_bytes(each.pid) for each in _tree(process.pid)), reverse=True)
+            if sum(found) > sum(parts):
+                parts, said = found, os.fstat(err.fileno()).st_size
             if time.perf_counter() - start > timeout_s:
                 stopped = f"stopped after {timeout_s:.0f} s"
-            elif peak > limit_bytes:
-                stopped = f"stopped at {peak / 1e9:.1f} GB"
+            elif sum(parts) > limit_bytes:
+                stopped = f"stopped at {sum(parts) / 1e9:.1f} GB"
             if stopped:
                 _end(process.pid)
                 break
@@ -65,7 +71,11 @@ def supervise(
         process.wait()
         wall_s = time.perf_counter() - start
         out.seek(0), err.seek(0)
-        return Supervised(wall_s, peak, process.returncode, stopped, out.read(), err.read())
+        stdout, stderr = out.read(), err.read()
+    before = stderr.encode()[:said].decode(errors="replace").strip().splitlines()
+    last = before[-1].strip() if before else ""
+    code = process.returncode
+    return Supervised(wall_s, sum(parts), parts, last, code, stopped, stdout, stderr)
 
 
 def _tree(pid: int) -> list[psutil.Process]:

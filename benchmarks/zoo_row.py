@@ -128,6 +128,8 @@ class _Maker:
         took = {
             "seconds": round(export.wall_s, 1),
             "peak_memory_bytes": export.peak_bytes,
+            "peak_memory_parts_bytes": [part for part in export.peak_parts if part > 10_000_000],
+            "peak_memory_after": export.peak_after[:100],
             "exit_code": export.code,
         }
         cells = {
