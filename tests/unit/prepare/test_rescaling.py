@@ -190,3 +190,19 @@ def test_what_is_rescaled_is_observed_anew_and_once(lab, folder):
         n: (r.low, r.high) for n, r in anew.items()
     }
     assert any(anew[n].high != seen.high for n, seen in piece.ranges.items())
+
+
+def test_both_formats_are_equalized_to_the_same_weights(lab, folder):
+    x = np.random.default_rng(3).normal(size=(4, 12, 12, 3)).astype(np.float32)
+    recipe = Recipe(passes=("equalize",))
+    found = []
+    for graph in lab.graphs(lab.sabotaged("streams", 2)):
+        piece = steps.rescale(steps.observe(graph, Arrays(x), recipe, Silent()), recipe)
+        assert piece.graph is not graph
+        found.append(TARGETS[graph.format].weights(piece.graph))
+
+    tflite, onnx = found
+    assert tflite.keys() == onnx.keys()
+    for layer, (kernel, bias) in tflite.items():
+        np.testing.assert_allclose(kernel, onnx[layer][0], rtol=1e-4, err_msg=layer)
+        np.testing.assert_allclose(bias, onnx[layer][1], rtol=1e-4, atol=1e-5, err_msg=layer)
