@@ -65,5 +65,7 @@ def parity() -> None:
 
 
 if __name__ == "__main__":
+    # A job in the background is started with Ctrl-C ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     {"interrupt": interrupt, "impatient": impatient, "parity": parity}[sys.argv[1]]()
     sys.exit(main(sys.argv[2:]))

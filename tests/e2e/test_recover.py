@@ -79,6 +79,7 @@ def test_the_recipe_gives_the_same_bytes_without_a_search(
     assert sums(tmp_path / "b", *names) == sums(recovered, *names)
 
 
+@pytest.mark.long
 def test_another_parity_set_changes_nothing_that_was_searched(
     recovered: Path, models: Path, tmp_path: Path
 ) -> None:

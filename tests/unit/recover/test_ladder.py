@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -28,6 +29,14 @@ class Noted(Silent):
 
     def stage(self, title: str, total: int | None = None) -> None:
         self.stages.append(title)
+
+
+@pytest.fixture(autouse=True)
+def _ctrl_c() -> Iterator[None]:
+    """A job in the background is started with Ctrl-C ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def names(found: Recovery) -> list[str]:
