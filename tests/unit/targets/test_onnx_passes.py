@@ -1,6 +1,7 @@
 """The graph passes, each on the smallest graph that shows it; TensorFlow has no part in this."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -14,14 +15,26 @@ from edgeconv.errors import Unsupported
 from edgeconv.targets.onnx.dynamic import quantize_kernel
 from edgeconv.targets.onnx.guard import guard_floats
 from edgeconv.targets.onnx.kernels import FORMS
-from edgeconv.targets.onnx.model import array_of, constants, sort_constants, sort_nodes, to_bytes
+from edgeconv.targets.onnx.model import (
+    array_of,
+    constants,
+    infer_shapes,
+    sort_constants,
+    sort_nodes,
+    to_bytes,
+)
 from edgeconv.targets.onnx.passes import PASSES, Context, run
+from edgeconv.targets.onnx.passes.drop_null_reshapes import drop_null_reshapes
 from edgeconv.targets.onnx.passes.drop_unused_inputs import drop_unused_inputs
+from edgeconv.targets.onnx.passes.fold import fold
 from edgeconv.targets.onnx.passes.fold_affine import fold_affine
 from edgeconv.targets.onnx.passes.mend_erfc import mend_erfc
 from edgeconv.targets.onnx.passes.name_nodes import name_nodes
 from edgeconv.targets.onnx.passes.refuse_foreign import refuse_foreign
 from edgeconv.targets.onnx.passes.share_constants import share_constants
+from edgeconv.targets.onnx.put_back import put_back
+from edgeconv.targets.onnx.segments import open_segments, run_segments
+from edgeconv.targets.onnx.take_out import Place
 
 CONTEXT = Context("model", frozenset({"dense", "bn", "conv", "outer/conv"}), ("x",), ("y",))
 
@@ -283,3 +296,72 @@ def test_a_float_layer_between_integer_ones_is_guarded_and_others_are_not():
     exact = np.maximum(np.einsum("nchw,oc->nohw", steps, w), 0)
     expected = (exact / 0.1).round().clip(0, 255) * 0.1
     np.testing.assert_allclose(answer(model, x=x), expected, atol=1e-4)
+
+
+def test_a_transpose_of_one_long_axis_and_the_reshape_back_are_dropped():
+    nodes = [
+        node("Transpose", ["x"], "t", perm=[0, 2, 3, 1]),
+        node("Reshape", ["t", "shape"], "r"),
+        node("Relu", ["r"]),
+    ]
+    held = {"shape": np.array([-1, 4, 1, 1])}
+    model = model_of(nodes, held, shape=(None, 4, 1, 1))
+    model, changed = drop_null_reshapes(model, CONTEXT)
+    assert changed
+    assert [n.op_type for n in model.graph.node] == ["Relu"]
+
+
+def test_a_transpose_that_moves_elements_is_kept():
+    nodes = [
+        node("Transpose", ["x"], "t", perm=[0, 2, 3, 1]),
+        node("Reshape", ["t", "shape"], "r"),
+        node("Relu", ["r"]),
+    ]
+    held = {"shape": np.array([-1, 4, 2, 1])}
+    model = model_of(nodes, held, shape=(None, 4, 2, 1))
+    x = normal(3, 4, 2, 1)
+    expected = answer(model, x=x)
+    model, _ = drop_null_reshapes(model, CONTEXT)
+    np.testing.assert_array_equal(answer(model, x=x), expected)
+
+
+def test_kernels_follow_a_graph_that_holds_none(tmp_path):
+    kernel = normal(3, 3, 2, 5)
+    file = tmp_path / "frozen"
+    file.write_bytes(b"ahead" + kernel.tobytes() + b"behind")
+    nodes = [
+        node("Reshape", ["conv/W:0", "shape"], "r"),
+        node("Transpose", ["r"], "t", perm=[3, 2, 0, 1]),
+        node("Conv", ["x", "t"]),
+    ]
+    model = model_of(
+        nodes,
+        {"shape": np.array([3, 3, 2, 5])},
+        inputs=("x", "conv/W:0"),
+        shape=(None, 2, 6, 6),
+    )
+    read_values = put_back(model, [Place("conv/W", 5, kernel.shape)], file)
+    assert [value.name for value in model.graph.input] == ["x"]
+    assert [tuple(t.dims) for t in model.graph.initializer] == [(5, 2, 3, 3)]
+    assert not any(t.raw_data for t in model.graph.initializer)
+    folded, _ = fold(model, replace(CONTEXT, kernels=read_values))
+    held = array_of(next(iter(constants(folded).values())))
+    np.testing.assert_array_equal(held, kernel.transpose(3, 2, 0, 1))
+
+
+def test_a_graph_in_parts_computes_what_the_whole_computes():
+    nodes = [
+        node("Relu", ["x"], "a"),
+        node("Mul", ["a", "w"], "b"),
+        node("Add", ["b", "x"], "c"),
+        node("Sub", ["c", "a"]),
+    ]
+    model = infer_shapes(model_of(nodes, {"w": normal(4)}, shape=("batch", 4)))
+    x = normal(1, 4, seed=1)
+    whole = next(run_segments(open_segments(model, ["a", "b", "c", "y"]), {"x": x})).copy()
+    parts = open_segments(model, ["a", "b", "c", "y"], most_bytes=16)
+    assert len(parts) == 4
+    found = {name: v for seen in run_segments(parts, {"x": x}) for name, v in seen.items()}
+    assert found.keys() == whole.keys()
+    for name, value in whole.items():
+        np.testing.assert_array_equal(found[name], value)

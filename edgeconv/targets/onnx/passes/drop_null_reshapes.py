@@ -1,10 +1,11 @@
-"""Reshape(Squeeze(x))  ->  x,    where both ends have one shape
+"""Reshape(Squeeze(x)), Reshape(Transpose(x))  ->  x,    where the elements stay in order
 
-tf2onnx writes [N, C, 1, 1] -> [N, C] -> [N, C, 1, 1] around squeeze-and-excite.
+tf2onnx writes [N, C, 1, 1] -> [N, C] -> [N, C, 1, 1] around squeeze-and-excite, and in
+EfficientNetB7 [N, C, 1, 1] -> [N, 1, 1, C] -> [N, C, 1, 1] as well.
 
 Requires: constants folded; nothing but the batch axis is free.
-Ensures: no chain of Reshape, Squeeze, Unsqueeze and Flatten ends in the shape that it
-began with.
+Ensures: no chain of Reshape, Squeeze, Unsqueeze, Flatten and Transposes of one long
+axis ends in the shape that it began with.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ Shape = tuple[int | None, ...]
 
 def drop_null_reshapes(model: Model, context: Context) -> tuple[Model, bool]:
     """See the module."""
-    if not any(node.op_type in _CHAIN for node in model.graph.node):
+    if not any(node.op_type in (*_CHAIN, "Transpose") for node in model.graph.node):
         return model, False
     shapes = _shapes(model)
     outputs = {value.name for value in model.graph.output}
@@ -37,7 +38,7 @@ def drop_null_reshapes(model: Model, context: Context) -> tuple[Model, bool]:
     renamed: dict[str, str] = {}
     for node in model.graph.node:
         node.input[:] = [renamed.get(name, name) for name in node.input]
-        if node.op_type in _CHAIN and node.output[0] not in outputs:
+        if _keeps_order(node, shapes) and node.output[0] not in outputs:
             source = _origin(node, writers, shapes)
             if source is not None:
                 renamed[node.output[0]] = renamed.get(source, source)
@@ -62,11 +63,20 @@ def _origin(node: Node, writers: Mapping[str, Node], shapes: Mapping[str, Shape]
     """The farthest tensor up the chain that has the shape which ``node`` gives, or None."""
     wanted, found = shapes.get(node.output[0]), None
     step: Node | None = node
-    while wanted is not None and step is not None and step.op_type in _CHAIN:
+    while wanted is not None and step is not None and _keeps_order(step, shapes):
         if shapes.get(step.input[0]) == wanted:
             found = step.input[0]
         step = writers.get(step.input[0])
     return found
+
+
+def _keeps_order(node: Node, shapes: Mapping[str, Shape]) -> bool:
+    """Whether the elements come out in the order in which they went in."""
+    if node.op_type != "Transpose":
+        return node.op_type in _CHAIN
+    order = [list(a.ints) for a in node.attribute if a.name == "perm"]
+    long = [n for n in shapes.get(node.input[0], (None, None)) if n != 1]
+    return bool(order) and order[0][0] == 0 and len(long) < 2
 
 
 def _drop_unread(model: Model) -> None:
