@@ -284,15 +284,17 @@ def _holds(verdict: ArtifactVerdict, expected: float | None) -> bool:
 
 
 def _loss(verdict: ArtifactVerdict, activation: Activation) -> float:
-    """See ``Score.loss``. Scores that no softmax was taken off have no divergence to speak of."""
+    """See ``Score.loss``."""
     metrics = verdict.metrics
-    if "agreement" in metrics and activation == "linear":
-        sqnr = metrics.get("sqnr_db")
-        if metrics.get("max_relative_difference") == 0.0:
-            return 0.0
-        return 100.0 * 10.0 ** (-sqnr / 20.0) if isinstance(sqnr, float) else math.inf
-    value = metrics.get("mean_kl" if "agreement" in metrics else "relative_error")
-    return value if isinstance(value, float) else math.inf
+    if "agreement" not in metrics:
+        error = metrics.get("relative_error")
+        return error if isinstance(error, float) else math.inf
+    kl, sqnr = metrics.get("mean_kl"), metrics.get("sqnr_db")
+    if not isinstance(kl, float) or not isinstance(sqnr, float):
+        return 0.0 if metrics.get("max_relative_difference") == 0.0 else math.inf
+    error = 100.0 * 10.0 ** (-sqnr / 20.0)
+    # Scores that no softmax was taken off have no divergence to speak of.
+    return error if activation == "linear" else math.sqrt(math.sqrt(kl) * error)
 
 
 def _missed(verdict: ArtifactVerdict, samples: int) -> int:

@@ -3,9 +3,8 @@
     better   the loss of all formats together is smaller, by 2% where the gate held before
     hurts    a format loses more than plain int8 does, by more than chance
 
-The loss is a mean over all scores of all items (KL divergence, or the relative error), so
-fifty pictures are enough to tell two recipes apart; counted answers decide on the gate
-alone.
+The loss is a mean over all scores of all items (relative error and KL divergence), so fifty
+pictures are enough to tell two recipes apart; counted answers decide on the gate alone.
 """
 
 from __future__ import annotations
@@ -36,8 +35,9 @@ class Score:
         artifact: The file; it stays until the search is told of something better.
         holds: The gate, by its estimate, or by ``expected_drop`` where the labels can't
             tell.
-        loss: Mean KL in nats of a classifier by softmax or sigmoid, else the relative error
-            in percent; infinite where an answer is NaN.
+        loss: Relative error of the scores in percent; of a classifier by softmax or sigmoid
+            its geometric mean with the root of the mean KL, which weighs the scores that
+            matter but rests on few items. Infinite where an answer is NaN.
         missed: Items answered unlike the reference; 0 where nothing is classified.
         metrics: As in ``verdict.json``.
         reason: What the gate came to, in one sentence.
