@@ -21,6 +21,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import traceback
 from pathlib import Path
 from types import TracebackType
@@ -44,6 +45,10 @@ _ENVIRONMENT = {
     # A folder of someone else's on PYTHONPATH must not shadow TensorFlow's modules.
     "PYTHONSAFEPATH": "1",
 }
+
+
+#: Looking through all objects for garbage takes half a second, too much after each small batch.
+_SHORT_S = 2.0
 
 
 class Workshop:
@@ -230,10 +235,12 @@ def _serve() -> None:
     for line in sys.stdin:
         request = json.loads(line)
         module, _, name = request["function"].partition(":")
+        started = time.monotonic()
         try:
             function = getattr(importlib.import_module(module), name)
             value = function(state, forwarder, **request["arguments"])
-            give_memory_back()
+            if time.monotonic() - started > _SHORT_S:
+                give_memory_back()
             forwarder.send(kind="result", value=value)
         except Exception as error:
             known = isinstance(error, errors.EdgeconvError)
