@@ -8,7 +8,7 @@ from typing import Any
 from edgeconv.report.facts import Facts, by_file
 from edgeconv.report.figures import Bar, latency_figure
 from edgeconv.report.sections.listing import definitions, flat
-from edgeconv.report.text import plain, real
+from edgeconv.report.text import escape, plain, real
 
 __all__ = ["latency_section"]
 
@@ -27,8 +27,16 @@ def latency_section(facts: Facts) -> str:
     return (
         f'<h2 id="latency">Latency</h2>\n<figure>\n{svg}\n<figcaption>Median time of one '
         "inference, one item at a time, without preprocessing; the mark to its right is the time "
-        f"within which 95% of the runs ended.</figcaption>\n</figure>\n{conditions}"
+        f"within which 95% of the runs ended.</figcaption>\n</figure>\n"
+        f"{_advice(facts.bench)}{conditions}"
     )
+
+
+def _advice(bench: Mapping[str, Any]) -> str:
+    """Where integers were slower than float: by which operators, and what is faster."""
+    found = bench.get("advice")
+    said = found if isinstance(found, list) else []
+    return "".join(f"<p>{escape(each)}</p>\n" for each in said if isinstance(each, str))
 
 
 def _bars(file: str, row: Mapping[str, Any]) -> Iterable[Bar]:
