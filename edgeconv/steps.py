@@ -54,6 +54,8 @@ _QUANTIZED: tuple[Precision, ...] = ("int8", "int16x8", "dynamic")
 _BLAMED_ITEMS = 4
 #: Operators that are compared in passing; the work grows faster than their number.
 _BLAMED_OPERATORS = 400
+#: Of a float file whose layers are compared in passing: four sessions hold copies of it.
+_BLAMED_BYTES = 160 << 20
 #: Items on which float16's range is tried; a factor of 4 is kept for all the others.
 _TRIED_ITEMS = 8
 _LARGEST_HALF, _HEADROOM = 65504.0, 4.0
@@ -260,10 +262,12 @@ def layers(
     """The layers of a quantized artifact, worst first; none where they can't be compared."""
     if artifact.precision not in _QUANTIZED:
         return ()
+    size = graph.path.stat().st_size
     operators = len(TARGETS[artifact.format].layers(graph))
-    if operators > _BLAMED_OPERATORS:
+    if operators > _BLAMED_OPERATORS or size > _BLAMED_BYTES:
+        much = f"{operators:,} operators" if size <= _BLAMED_BYTES else f"{size / 1e6:,.0f} MB"
         watch.note(
-            f"{operators:,} operators of {artifact.path.name} are not compared in passing; "
+            f"the layers of {artifact.path.name}, {much} in float, are not compared in passing; "
             "edgeconv verify BUNDLE --against MODEL --blame always compares them"
         )
         return ()
@@ -273,6 +277,8 @@ def layers(
     except EdgeconvError as error:
         watch.note(f"no layer could be blamed: {error.message}")
         return ()
+    finally:
+        give_memory_back()
 
 
 def with_layers(verdict: Verdict, found: Sequence[tuple[Mapping[str, Any], ...]]) -> Verdict:
