@@ -12,6 +12,7 @@ from edgeconv import data, device, load, package, prepare, report, verify
 from edgeconv.calibrate import clip, needs_histograms
 from edgeconv.data import Items
 from edgeconv.errors import EdgeconvError, Unsupported
+from edgeconv.memory import give_memory_back
 from edgeconv.order import ExportRequest, Limits
 from edgeconv.progress import Progress, Silent
 from edgeconv.quantize import recipe_to_text
