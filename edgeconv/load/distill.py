@@ -48,10 +48,10 @@ _RATE: Final = 0.1
 _CLASS_WEIGHT: Final = 0.1
 #: Adam's usual ones: Kingma and Ba, "Adam", ICLR 2015, algorithm 1.
 _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8
-#: Activations whose gradients are held at once, and that a step over all inputs works
-#: on: MobileNetV2, with 27 million an input, gets 4 groups of 8.
-_MOST_HELD: Final = 1 << 28
-_MOST_WORKED: Final = 1 << 30
+#: Activations that are held for the gradient at once (6 bytes each, all in all), and that
+#: a step of every group works on. MobileNetV2, with 28 million an input, gets 3 groups of 7.
+_MOST_HELD: Final = 3 << 26
+_MOST_WORKED: Final = 5 << 27
 _LEAST, _MOST = 8, 32
 #: Deviations that are tried for noise whose ends nobody knows: 1/64 to 256.
 _DEVIATIONS: Final = tuple(2.0**k for k in range(-6, 9))
@@ -122,7 +122,7 @@ def _plan(activations: int) -> tuple[int, int]:
     """Inputs in a group, and groups, for a model with so many activations an input."""
     count = min(_MOST, max(_LEAST, _MOST_WORKED // activations))
     batch = min(count, max(1, _MOST_HELD // activations))
-    return batch, math.ceil(count / batch)
+    return batch, max(math.ceil(_LEAST / batch), count // batch)
 
 
 def _loss(state: State, classifies: bool) -> Callable[[Sequence[Any], Any], tuple[Any, int]]:
@@ -183,17 +183,29 @@ def _recorder(layer: Any, original: Any, seen: list[tuple[Any, Any]]) -> Any:
 
 
 def _distance(layer: Any, z: Any) -> Any:
-    """How far what a norm sees is from what it remembers."""
+    """How far what a norm sees is from what it remembers.
+
+    Sums are products with a row of ones: TensorFlow's own sum over many rows adds in
+    another order every time, and the descent would end elsewhere.
+    """
     import tensorflow as tf
 
-    z = tf.cast(z, tf.float32)
     rank = z.shape.rank
-    mean, variance = tf.nn.moments(z, [i for i in range(rank) if i != layer.axis % rank])
-    wanted = tf.cast(layer.moving_variance, tf.float32)
-    off = tf.square(mean - tf.cast(layer.moving_mean, tf.float32))
-    # A square root has no slope at 0.
-    off += tf.square(tf.sqrt(variance + _EPSILON * layer.epsilon) - tf.sqrt(wanted))
-    return tf.reduce_mean(off / (wanted + layer.epsilon))
+    axis = layer.axis % rank
+    if axis != rank - 1:
+        z = tf.transpose(z, [*range(axis), *range(axis + 1, rank), axis])
+    mean, variance = (
+        tf.cast(number, tf.float32) for number in (layer.moving_mean, layer.moving_variance)
+    )
+    # Moments about the remembered mean: none of a channel's digits go to its offset.
+    apart = tf.reshape(tf.cast(z, tf.float32), [-1, mean.shape[0]]) - mean
+    count = tf.shape(apart)[0]
+    row = tf.fill([1, count], 1 / tf.cast(count, tf.float32))
+    first, second = (tf.matmul(row, power)[0] for power in (apart, tf.square(apart)))
+    floor = _EPSILON * layer.epsilon  # a square root has no slope at 0
+    deviation = tf.sqrt(tf.maximum(second - tf.square(first), 0.0) + floor)
+    off = tf.square(first) + tf.square(deviation - tf.sqrt(variance))
+    return tf.reduce_mean(off / (variance + layer.epsilon))
 
 
 def _surprise(scores: Any, targets: Any, head: str) -> Any:
@@ -204,7 +216,8 @@ def _surprise(scores: Any, targets: Any, head: str) -> Any:
         scores = tf.nn.softmax(scores)
     if scores.shape[-1] == 1:
         scores = tf.concat([1 - scores, scores], axis=1)
-    return -tf.math.log(tf.gather(scores, targets, axis=1, batch_dims=1) + 1e-30)
+    given = tf.reduce_sum(scores * tf.one_hot(targets, scores.shape[-1]), axis=1)
+    return -tf.math.log(given + 1e-30)
 
 
 def _classes(state: State) -> int:
