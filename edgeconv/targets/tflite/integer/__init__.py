@@ -6,10 +6,10 @@ around each. What these passes put in their place XNNPACK has. Measured on one t
 an AVX512 CPU, a million elements a call (``python benchmarks/latency.py --operators``):
 
     operator             its own kernel    in its place              by XNNPACK
-    RELU                 8.2 ms            QUANTIZE                  0.1 ms
-    HARD_SWISH           3.5 ms            MUL, ADD, MUL             0.5 ms
-    AVERAGE_POOL_2D      9 ms              DEPTHWISE_CONV_2D, MUL    1 ms
-    SQUARED_DIFFERENCE   8 ms              SUB, MUL                  0.3 ms
+    RELU                 8.7 ms            QUANTIZE                  0.03 ms
+    HARD_SWISH           3.8 ms            MUL, ADD, MUL             0.05 ms
+    AVERAGE_POOL_2D      4.2 ms            DEPTHWISE_CONV_2D, MUL    0.46 ms
+    SQUARED_DIFFERENCE   7.4 ms            SUB, MUL                  0.15 ms
 
 They come after quantizing, so the float model is none of their business; a file that
 keeps an operator in float or int16 keeps it here.
@@ -17,13 +17,14 @@ keeps an operator in float or int16 keeps it here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final, TypeAlias
 
 from edgeconv.targets.tflite import flatbuffer as fb
 from edgeconv.targets.tflite.integer.average_pool import average_pool_by_depthwise
 from edgeconv.targets.tflite.integer.edit import drop_unused_codes
 from edgeconv.targets.tflite.integer.hard_swish import hard_swish_by_products
+from edgeconv.targets.tflite.integer.inside import compute_inside
 from edgeconv.targets.tflite.integer.relu import relu_by_quantize
 from edgeconv.targets.tflite.integer.squared_difference import squared_difference_by_product
 
@@ -39,8 +40,14 @@ PASSES: Final[tuple[Pass, ...]] = (
 )
 
 
-def rewrite(model: fb.ModelT) -> None:
-    """Run all passes in order on ``model``, in place."""
+def rewrite(model: fb.ModelT, floats: Collection[str] = ()) -> None:
+    """Run all passes in order on ``model``, in place.
+
+    Args:
+        model: As ai-edge-quantizer wrote it.
+        floats: Names of tensors whose operators the recipe keeps in float.
+    """
+    compute_inside(model, floats)  # the others may then find an int8 operator more
     for step in PASSES:
         step(model)
     drop_unused_codes(model)
