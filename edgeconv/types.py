@@ -26,6 +26,7 @@ __all__ = [
     "Check",
     "Dataset",
     "FloatGraph",
+    "FloatOperator",
     "Format",
     "Interval",
     "Layer",
@@ -46,7 +47,7 @@ __all__ = [
 Array = npt.NDArray[Any]
 Format = Literal["tflite", "onnx"]
 Precision = Literal["fp32", "fp16", "dynamic", "int8", "int16x8"]
-Calibrator = Literal["minmax", "percentile", "mse", "entropy"]
+Calibrator = Literal["minmax", "percentile", "mse", "entropy", "trimmed"]
 Task = Literal["classification", "embedding", "regression", "raw"]
 Activation = Literal["linear", "softmax", "sigmoid"]
 Status = Literal["pass", "fail", "inconclusive"]
@@ -228,6 +229,9 @@ class TensorRange:
             channels.
         lows: float32 [channels] true minimum of each channel, or None as ``mean``.
         highs: float32 [channels] true maximum of each channel, or None as ``mean``.
+        item_lows: float64, the minima of the items that reach lowest, lowest first.
+        item_highs: float64, the maxima of the items that reach highest, highest first.
+        items: How many were seen.
     """
 
     low: float
@@ -237,6 +241,9 @@ class TensorRange:
     mean: Optional[Array] = None
     lows: Optional[Array] = None
     highs: Optional[Array] = None
+    item_lows: Optional[Array] = None
+    item_highs: Optional[Array] = None
+    items: int = 0
 
 
 #: Tensor name in the FloatGraph -> what was seen there.
@@ -308,6 +315,21 @@ class Recipe:
 
 
 @dataclass(frozen=True)
+class FloatOperator:
+    """An operator of an integer artifact that computes in float.
+
+    Attributes:
+        operator: Its type in the format's own words.
+        layer: Keras layer name; "" where no layer owns it.
+        why: One sentence.
+    """
+
+    operator: str
+    layer: str
+    why: str
+
+
+@dataclass(frozen=True)
 class Artifact:
     """One model file in one format.
 
@@ -322,6 +344,7 @@ class Artifact:
         recipe: How it was made.
         operators: Operator type -> count.
         float_operators: Those of them that compute in float (all of them for fp32).
+        exceptions: Where an integer artifact computes in float, and why.
     """
 
     format: Format
@@ -334,6 +357,7 @@ class Artifact:
     recipe: Recipe
     operators: Mapping[str, int]
     float_operators: Mapping[str, int]
+    exceptions: tuple[FloatOperator, ...] = ()
 
 
 @dataclass(frozen=True)

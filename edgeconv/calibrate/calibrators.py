@@ -4,6 +4,7 @@
     percentile:  the narrowest whole bins that keep p percent of the values,
                  as many cut at either end, never wider than [min(x), max(x)];
                  values in the bin of 0 don't count, every range holds them
+    trimmed:     what all items but the 2% that reach furthest need, at either end
     mse:         least squared error of cutting and rounding; see ``calibrate.mse``
     entropy:     least loss of information (KL); see ``calibrate.entropy``
 
@@ -34,6 +35,10 @@ __all__ = ["CALIBRATORS", "clip", "needs_histograms"]
 #: MobileNets, whose activations fade to 1e-10. Beside a dead tensor's [0, 1] an ADD
 #: needs 2 * 1 / (2^20 * width) < 1, so a width beyond 2e-6 (add.cc, Prepare).
 _NARROWEST: Final = 1e-5
+
+#: Of the items, at either end. A percentile of values can't leave out a picture on which
+#: all of a tensor is fifty times as large as usual without cutting into all the others.
+_ODD_SHARE: Final = 0.02
 
 Clipping = Callable[[TensorRange, Recipe, Grid], tuple[float, float]]
 Search = Callable[[Array, float, float, float, Grid], tuple[float, float]]
@@ -69,7 +74,7 @@ def clip(ranges: Ranges, recipe: Recipe, graph: FloatGraph) -> Ranges:
 def needs_histograms(recipe: Recipe) -> bool:
     """Whether a calibrator of the recipe looks at more than the minimum and maximum."""
     named = {recipe.calibrator, *(scope.calibrator or "minmax" for scope in recipe.scopes)}
-    return named != {"minmax"}
+    return not named <= {"minmax", "trimmed"}
 
 
 def _clip(seen: TensorRange, recipe: Recipe, calibrator: Calibrator, grid: Grid) -> TensorRange:
@@ -109,6 +114,13 @@ def _percentile(seen: TensorRange, recipe: Recipe, grid: Grid) -> tuple[float, f
     return max(low, seen.low), min(high, seen.high)
 
 
+def _trimmed(seen: TensorRange, recipe: Recipe, grid: Grid) -> tuple[float, float]:
+    if seen.item_lows is None or seen.item_highs is None:
+        raise InternalError("The trimmed calibrator was given ranges without items.")
+    odd = min(int(_ODD_SHARE * seen.items), len(seen.item_lows) - 1)
+    return float(seen.item_lows[odd]), float(seen.item_highs[odd])
+
+
 def _searched(search: Search) -> Clipping:
     def clipping(seen: TensorRange, recipe: Recipe, grid: Grid) -> tuple[float, float]:
         return search(_histogram(seen), seen.edge, seen.low, seen.high, grid)
@@ -125,6 +137,7 @@ def _histogram(seen: TensorRange) -> Array:
 CALIBRATORS: Mapping[Calibrator, Clipping] = {
     "minmax": _minmax,
     "percentile": _percentile,
+    "trimmed": _trimmed,
     "mse": _searched(least_squared_error),
     "entropy": _searched(least_divergence),
 }

@@ -100,7 +100,7 @@ def test_a_share_that_makes_no_sense_is_refused(share):
         clipped(np.ones(3, np.float32), percentile(share))
 
 
-@pytest.mark.parametrize("name", sorted(set(CALIBRATORS) - {"minmax"}))
+@pytest.mark.parametrize("name", sorted(set(CALIBRATORS) - {"minmax", "trimmed"}))
 def test_a_calibrator_without_its_histograms_is_our_bug(name):
     recipe = Recipe(calibrator=name)
     assert needs_histograms(recipe)
@@ -148,3 +148,42 @@ def test_the_outputs_keep_their_whole_range():
     seen = {"hidden": observer.range(), "logits": observer.range()}
     found = clip(seen, percentile(99.0), GRAPH)
     assert found["hidden"].high < found["logits"].high == 1000.0
+
+
+def of_items(*items):
+    observer = Observer("t")
+    for item in items:
+        observer.update(np.asarray(item, np.float32))
+    return clip({"t": observer.range()}, Recipe(calibrator="trimmed"), GRAPH)["t"]
+
+
+def test_trimmed_leaves_odd_items_out_whole_and_cuts_into_no_other():
+    rng = np.random.default_rng(0)
+    usual = [rng.uniform(-1, 1, (4, 4, 3)) for _ in range(98)]
+    odd = [50 * item for item in usual[:2]]
+    found = of_items(*usual[:40], *odd, *usual[40:])
+    assert found.high == pytest.approx(max(item.max() for item in usual), rel=1e-6)
+    assert found.low == pytest.approx(min(item.min() for item in usual), rel=1e-6)
+
+
+def test_trimmed_keeps_all_of_a_few_items():
+    found = of_items([[-3.0, 1.0]], [[0.0, 7.0]], [[-1.0, 2.0]])
+    assert (found.low, found.high) == (-3.0, 7.0)
+
+
+def test_trimmed_keeps_what_only_odd_items_hold():
+    found = of_items(*[[[0.0, 0.0]]] * 99, [[0.0, 5.0]])
+    assert (found.low, found.high) == (0.0, 5.0)
+
+
+@pytest.mark.parametrize("count", [1, 63, 64, 65, 500])
+def test_of_the_items_those_that_reach_furthest_are_kept(count):
+    observer = Observer("t")
+    highs = np.random.default_rng(count).permutation(count).astype(np.float32)
+    for high in highs:
+        observer.update(np.array([[-2 * high, high]], np.float32))
+    seen = observer.range()
+    furthest = np.sort(highs)[::-1][:64]
+    np.testing.assert_array_equal(seen.item_highs, furthest)
+    np.testing.assert_array_equal(seen.item_lows, -2 * furthest)
+    assert seen.items == count

@@ -14,7 +14,7 @@ def recipe_of(*arguments):
     return export._request(parser.parse_args(["squeezenet11", *arguments])).recipe
 
 
-@pytest.mark.parametrize("name", ["minmax", "percentile", "mse", "entropy"])
+@pytest.mark.parametrize("name", ["minmax", "percentile", "mse", "entropy", "trimmed"])
 def test_calibrator_is_what_the_recipe_says_then(name):
     assert recipe_of("--calibrator", name) == Recipe(calibrator=name)
     assert recipe_of("--calibrator", name, "--device", "raspberrypi4").calibrator == name
