@@ -104,6 +104,10 @@ def _model_files(artifacts: Sequence[Artifact]) -> dict[str, bytes]:
         if name in files or hashlib.sha256(data).hexdigest() != artifact.sha256:
             raise InternalError(f"The artifact for {name} is there twice, or was changed.")
         files[name] = data
+        # Weights that don't fit into an ONNX file lie beside it.
+        beside = artifact.path.with_name(f"{artifact.path.name}.data")
+        if beside.is_file():
+            files[f"{name}.data"] = beside.read_bytes()
     return files
 
 

@@ -31,6 +31,7 @@ BUNDLE_FILES = (
     "labels.txt",
     MANIFEST_FILE,
     "model.onnx",
+    "model.onnx.data",
     "model.tflite",
     "recipe.toml",
     "recovery.json",

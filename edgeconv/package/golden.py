@@ -18,6 +18,7 @@ import numpy as np
 from edgeconv.package.manifest import artifact_file
 from edgeconv.runtime.engines import open_model
 from edgeconv.runtime.replay import golden_input_key, golden_output_key
+from edgeconv.targets.onnx.outside import files_beside
 from edgeconv.types import Array, Artifact, Precision
 
 __all__ = ["make_golden", "npz_bytes"]
@@ -54,7 +55,13 @@ def make_golden(
     for artifact in artifacts:
         file = artifact_file(artifact.format)
         data = artifact.path.read_bytes()
-        model = open_model(data, artifact.format, artifact.inputs, artifact.outputs)
+        model = open_model(
+            data,
+            artifact.format,
+            artifact.inputs,
+            artifact.outputs,
+            files=files_beside(artifact.path),
+        )
         outputs = model(*inputs)
         arrays.update({golden_output_key(file, i): y for i, y in enumerate(outputs)})
         peak = max(float(np.abs(y).max(initial=0.0)) for y in outputs)

@@ -27,6 +27,7 @@ MODULES = (
     "runtime/affine",
     "runtime/matching",
     "runtime/gpu",
+    "runtime/onnx_wire",
     "runtime/providers",
     "runtime/tflite_file",
     "runtime/onnx_file",

@@ -14,7 +14,7 @@ import re
 import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Optional
 
 from edgeconv.errors import HostFailure, RefusedInput, UsageError
 
@@ -23,8 +23,9 @@ __all__ = ["SUMS_FILE", "SealedFolder"]
 SUMS_FILE = "SHA256SUMS"
 _MAX_SUMS_BYTES = 64 * 1024
 _MAX_FILES = 64
-#: Neither a FlatBuffer nor a protobuf can be larger.
+#: Neither a FlatBuffer nor a protobuf can be larger; weights beside an ONNX file can.
 _MAX_FILE_BYTES = 2**31
+_MAX_DATA_BYTES = 2**36
 _CHUNK_BYTES = 1 << 20
 #: As ``sha256sum`` writes it; one plain name, so no path can leave the folder.
 _LINE = re.compile(r"([0-9a-f]{64})  ([A-Za-z0-9_][A-Za-z0-9_.\-]{0,99})")
@@ -55,18 +56,18 @@ class SealedFolder:
             )
         self.sums: Mapping[str, str] = _parse_sums(self._bytes(SUMS_FILE, _MAX_SUMS_BYTES))
         for name, expected in self.sums.items():
-            with self._open(name, _MAX_FILE_BYTES) as file:
+            with self._open(name, _limit(name)) as file:
                 digest = hashlib.sha256()
                 for chunk in iter(lambda: file.read(_CHUNK_BYTES), b""):
                     digest.update(chunk)
             self._compare(name, digest.hexdigest(), expected)
 
-    def read(self, name: str, limit_bytes: int = _MAX_FILE_BYTES) -> bytes:
+    def read(self, name: str, limit_bytes: Optional[int] = None) -> bytes:
         """The bytes of a listed file, compared with the seal once more.
 
         Args:
             name: As in SHA256SUMS.
-            limit_bytes: A larger file is refused unread.
+            limit_bytes: A larger file is refused unread; None for what a file of its kind has.
 
         Raises:
             RefusedInput: It isn't listed, changed meanwhile, or is too large.
@@ -74,7 +75,7 @@ class SealedFolder:
         """
         if name not in self.sums:
             raise RefusedInput(f"{self.path / name} is not listed in {SUMS_FILE}.", _HINT)
-        data = self._bytes(name, limit_bytes)
+        data = self._bytes(name, _limit(name) if limit_bytes is None else limit_bytes)
         self._compare(name, hashlib.sha256(data).hexdigest(), self.sums[name])
         return data
 
@@ -88,7 +89,8 @@ class SealedFolder:
 
     def _bytes(self, name: str, limit_bytes: int) -> bytes:
         with self._open(name, limit_bytes) as file:
-            return file.read(limit_bytes)
+            # Not the limit, for which room would be made.
+            return file.read(os.fstat(file.fileno()).st_size)
 
     def _open(self, name: str, limit_bytes: int) -> BinaryIO:
         path = self.path / name
@@ -111,6 +113,10 @@ class SealedFolder:
         os.close(descriptor)
         cause = f"larger than {limit_bytes} bytes" if plain else "no plain file"
         raise RefusedInput(f"{path} is {cause}.", _HINT)
+
+
+def _limit(name: str) -> int:
+    return _MAX_DATA_BYTES if name.endswith(".onnx.data") else _MAX_FILE_BYTES
 
 
 def _missing(path: Path) -> RefusedInput:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Optional, Union
 
 import numpy as np
@@ -185,6 +185,7 @@ def open_model(
     allow_fallback: bool = False,
     half: bool = False,
     profile: str = "",
+    files: Optional[Mapping[str, bytes]] = None,
 ) -> Model:
     """Open a model file's bytes with an engine that is installed.
 
@@ -200,20 +201,23 @@ def open_model(
         allow_fallback: Take the CPU where the device can't; the model's note then says so.
         half: The file holds float16, which TensorRT wants to be told.
         profile: Start of the name of a file for ONNX Runtime's trace; "" for none.
+        files: Name -> content of the files beside an ONNX file that its weights may lie in.
 
     Raises:
         UsageError: No such engine or device.
         MissingDependency: No engine for this format is installed, or the device doesn't start.
         Unsupported: The engine can't open the format, or it or the device lacks an operator.
-        RefusedInput: The file is corrupt, or not what the specs say.
+        RefusedInput: The file is corrupt, not what the specs say, or takes weights from
+            another file than ``files``.
     """
     if device is not None and device not in DEVICES:
         raise UsageError(f"There is no device {device!r}.", f"Choose one of: {', '.join(DEVICES)}.")
     name, library = _engine_for(format, engine)
-    opener = TfliteFile if format == "tflite" else OnnxFile
     place = Place(threads, device or "cpu", allow_fallback, half, profile)
-    file = opener(data, library, tuple(inputs), tuple(outputs), place)
-    return Model(name, library, file)
+    specs = tuple(inputs), tuple(outputs)
+    if format == "tflite":
+        return Model(name, library, TfliteFile(data, library, *specs, place))
+    return Model(name, library, OnnxFile(data, library, *specs, place, files or {}))
 
 
 def _engine_for(format: str, name: Optional[str]) -> tuple[str, Any]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from edgeconv.errors import Unsupported, UsageError
 from edgeconv.runtime.matching import first_line, in_batches, match_tensors
+from edgeconv.runtime.onnx_wire import refuse_outside
 from edgeconv.runtime.providers import Place, start_session
 from edgeconv.types import Array, TensorSpec
 
@@ -60,6 +62,7 @@ class OnnxFile:
         inputs: Expected specs, or () for the file's own.
         outputs: Likewise.
         place: Where it is to run.
+        files: Name -> content of the files beside it that its weights may lie in.
 
     Attributes:
         device: Where it runs: ``cpu``, ``cuda`` or ``tensorrt``.
@@ -78,9 +81,11 @@ class OnnxFile:
         inputs: tuple[TensorSpec, ...],
         outputs: tuple[TensorSpec, ...],
         place: Place,
+        files: Mapping[str, bytes],
     ) -> None:
         self._library = library
-        self._session, self.device, self.note = start_session(library, data, place)
+        refuse_outside(data, files)
+        self._session, self.device, self.note = start_session(library, data, place, files)
         slots = [_spec_of_node(node) for node in self._session.get_inputs()]
         order, self.inputs = match_tensors(slots, inputs, "input")
         self._input_names = [slots[i].name for i in order]

@@ -15,6 +15,7 @@ onnxruntime_session_options_config_keys.h (``session.disable_cpu_ep_fallback``).
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any, NamedTuple, Optional
 
 from edgeconv.errors import EdgeconvError, MissingDependency, RefusedInput, Unsupported
@@ -81,13 +82,16 @@ class Started(NamedTuple):
     note: str
 
 
-def start_session(library: Any, data: bytes, place: Place) -> Started:
+def start_session(
+    library: Any, data: bytes, place: Place, files: Optional[Mapping[str, bytes]] = None
+) -> Started:
     """Open an ONNX file on the first of the wished devices that takes all of it.
 
     Args:
         library: The module ``onnxruntime``.
         data: The whole file.
         place: Where.
+        files: Name -> content of the files that its weights lie in, where not in it.
 
     Raises:
         MissingDependency: The device's provider is not there or does not start.
@@ -100,7 +104,7 @@ def start_session(library: Any, data: bytes, place: Place) -> Started:
     failure: Optional[EdgeconvError] = None
     for device in (*wishes, *others):
         try:
-            started = _start(library, data, place._replace(device=device))
+            started = _start(library, data, place._replace(device=device), files or {})
         except (MissingDependency, Unsupported) as error:
             failure = error
             continue
@@ -126,11 +130,11 @@ def why_not(library: Any, device: str) -> str:
     return ""
 
 
-def _start(library: Any, data: bytes, place: Place) -> Started:
+def _start(library: Any, data: bytes, place: Place, files: Mapping[str, bytes]) -> Started:
     title = _DEVICE_TITLES[place.device]
     if place.device != "cpu":
         _demand_provider(library, place.device)
-    session = _session(library, data, place)
+    session = _session(library, data, place, files)
     # With this on, an error in the middle of a run would move the model to the CPU.
     session.disable_fallback()
     if _PROVIDERS[place.device][0] not in session.get_providers():
@@ -147,7 +151,7 @@ def _start(library: Any, data: bytes, place: Place) -> Started:
     return Started(session, place.device, note)
 
 
-def _session(library: Any, data: bytes, place: Place) -> Any:
+def _session(library: Any, data: bytes, place: Place, files: Mapping[str, bytes]) -> Any:
     options = library.SessionOptions()
     options.intra_op_num_threads = place.threads
     options.inter_op_num_threads = 1
@@ -160,6 +164,8 @@ def _session(library: Any, data: bytes, place: Place) -> Any:
         options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
         if not _tells_assignment(library.InferenceSession) and not place.allow_fallback:
             options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    if files:
+        _add_files(options, files)
     try:
         with quiet_stderr():
             return library.InferenceSession(
@@ -170,6 +176,17 @@ def _session(library: Any, data: bytes, place: Place) -> Any:
             )
     except Exception as error:  # ONNX Runtime's exceptions share no base class but Exception
         raise _named(error, place.device) from error
+
+
+def _add_files(options: Any, files: Mapping[str, bytes]) -> None:
+    if not hasattr(options, "add_external_initializers_from_files_in_memory"):
+        raise MissingDependency(
+            "This ONNX Runtime opens no weights that lie beside a model.",
+            "Install a newer one: pip install -U onnxruntime",
+        )
+    options.add_external_initializers_from_files_in_memory(
+        list(files), list(files.values()), [len(content) for content in files.values()]
+    )
 
 
 def _with_options(data: bytes, place: Place) -> list[Any]:

@@ -20,6 +20,7 @@ from edgeconv.runtime.manifest import (
     Manifest,
     parse_manifest,
 )
+from edgeconv.runtime.onnx_wire import external_files
 from edgeconv.runtime.providers import DEVICES
 from edgeconv.types import Array
 
@@ -145,8 +146,10 @@ def open_artifact(
     """
     if folder.sums.get(artifact.file) != artifact.sha256:
         raise RefusedInput(f"{artifact.file} is not the file that {MANIFEST_FILE} describes.")
+    data = folder.read(artifact.file)
+    named = external_files(data) if artifact.format == "onnx" else set()
     return open_model(
-        folder.read(artifact.file),
+        data,
         artifact.format,
         artifact.inputs,
         artifact.outputs,
@@ -156,6 +159,8 @@ def open_artifact(
         allow_fallback,
         half=artifact.precision == "fp16",
         profile=profile,
+        # Only what the seal lists; whatever else the model asks for is refused.
+        files={name: folder.read(name) for name in sorted(named & folder.sums.keys())},
     )
 
 

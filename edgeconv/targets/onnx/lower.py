@@ -17,6 +17,7 @@ from edgeconv.targets.names import layer_of
 from edgeconv.targets.onnx import passes
 from edgeconv.targets.onnx.graph import assign_layers
 from edgeconv.targets.onnx.model import Model, fresh_name, read, specs, write
+from edgeconv.targets.onnx.outside import files_beside
 from edgeconv.targets.onnx.put_back import put_back
 from edgeconv.targets.onnx.take_out import Place
 from edgeconv.types import Array, FloatGraph, SourceModel
@@ -56,8 +57,8 @@ def lower_source(source: SourceModel, workshop: Workshop, folder: Path) -> Float
     places = [Place(name, at, tuple(shape)) for name, at, shape in kernels]
     model = finish(model, source, put_back(model, places, source.graph))
     path = folder / "float.onnx"
-    content = write(model, path)
-    _try(content, source)
+    write(model, path)
+    _try(path, source)
     inputs, outputs = specs(model)
     return FloatGraph("onnx", path, inputs, outputs, assign_layers(model, source.layers))
 
@@ -78,7 +79,7 @@ def finish(model: Model, source: SourceModel, kernels: Mapping[str, Callable[[],
     return passes.run(model, context)
 
 
-def _try(content: bytes, source: SourceModel) -> None:
+def _try(path: Path, source: SourceModel) -> None:
     """Check the file, load it and run it on random numbers.
 
     Raises:
@@ -88,7 +89,7 @@ def _try(content: bytes, source: SourceModel) -> None:
     import onnx
 
     try:
-        onnx.checker.check_model(content)
+        onnx.checker.check_model(str(path))
     except onnx.checker.ValidationError as error:
         cause = str(error).strip().splitlines()[0]
         raise InternalError(f"The converted ONNX model is not valid: {cause}") from error
@@ -98,7 +99,10 @@ def _try(content: bytes, source: SourceModel) -> None:
         for spec in source.inputs
     ]
     try:
-        answers = open_model(content, "onnx", engine="onnxruntime")(*x)
+        model = open_model(
+            path.read_bytes(), "onnx", engine="onnxruntime", files=files_beside(path)
+        )
+        answers = model(*x)
     except EdgeconvError as error:
         raise Unsupported(
             f"The converted ONNX model does not run: {error.message}",

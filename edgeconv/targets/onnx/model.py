@@ -10,6 +10,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 
 from edgeconv.errors import Unsupported
+from edgeconv.targets.onnx import outside
 from edgeconv.types import Array, TensorSpec
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "specs",
     "to_bytes",
     "uses",
+    "weight_bytes",
     "write",
 ]
 
@@ -42,9 +44,6 @@ __all__ = [
 Model: TypeAlias = Any
 Node: TypeAlias = Any
 Tensor: TypeAlias = Any
-
-#: Protocol Buffers hold no message beyond 2 GiB; such weights need files beside the model.
-_LARGEST_BYTES: Final = 2**31 - 1
 
 #: Constants that shapes are computed from are small.
 _MOST_ELEMENTS_OF_A_SHAPE: Final = 64
@@ -64,8 +63,10 @@ _DTYPES: Final = {
 
 
 def read(path: Path) -> Model:
-    """Parse a file that edgeconv wrote itself."""
-    return parse(path.read_bytes())
+    """Parse a file that edgeconv wrote itself, with the weights beside it."""
+    model = parse(path.read_bytes())
+    outside.move_in(model.graph.initializer, path)
+    return model
 
 
 def parse(content: bytes) -> Model:
@@ -81,20 +82,30 @@ def to_bytes(model: Model) -> bytes:
     Raises:
         Unsupported: It is too large for one file.
     """
-    if model.ByteSize() > _LARGEST_BYTES:
+    if weight_bytes(model) > outside.LARGEST_BYTES:
         raise Unsupported(
-            "The ONNX model has more than 2 GiB, which one file can't hold.",
+            "A part of the ONNX model has more than 2 GiB, which one file can't hold.",
             "Export with --format tflite, or take a smaller model.",
         )
     return bytes(model.SerializeToString(deterministic=True))
 
 
+def weight_bytes(model: Model) -> int:
+    """Of all initializers."""
+    return sum(len(tensor.raw_data) for tensor in model.graph.initializer)
+
+
 def write(model: Model, path: Path) -> bytes:
     """Write aside, then rename, so that no half file is ever at ``path``.
 
+    Weights beyond 2 GiB go into a file beside it, and out of ``model``.
+
     Returns:
-        What was written.
+        What was written to ``path``.
     """
+    outside.data_file(path).unlink(missing_ok=True)
+    if weight_bytes(model) > outside.LARGEST_BYTES:
+        outside.move_out(model.graph.initializer, path)
     content = to_bytes(model)
     aside = path.with_name(f".{path.name}.part")
     aside.write_bytes(content)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from edgeconv.errors import Unsupported
+from edgeconv.runtime.onnx_wire import refuse_outside
 from edgeconv.runtime.quiet import quiet_stderr
 from edgeconv.targets.onnx.model import Model, Node, constants, element_types, read
 
@@ -69,9 +70,11 @@ def count_runtime_operators(content: bytes) -> tuple[Counts, Counts]:
 
     Raises:
         Unsupported: onnxruntime can't load the file.
+        RefusedInput: It takes weights from another file.
     """
     import onnxruntime as ort
 
+    refuse_outside(content, ())
     options = ort.SessionOptions()
     # What comes after it only changes the layout, not the operators' arithmetic.
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED

@@ -17,6 +17,7 @@ from edgeconv.targets.onnx.anatomy import OnnxAnatomy
 from edgeconv.targets.onnx.flow import flows
 from edgeconv.targets.onnx.lower import lower_source
 from edgeconv.targets.onnx.observe import activations, observe
+from edgeconv.targets.onnx.outside import files_beside
 from edgeconv.targets.onnx.quantize import PRECISIONS, quantize
 from edgeconv.types import (
     Array,
@@ -82,7 +83,12 @@ class OnnxTarget:
     def open(self, artifact: Artifact) -> Runner:
         """See ``Target.open``."""
         return open_model(
-            artifact.path.read_bytes(), "onnx", artifact.inputs, artifact.outputs, "onnxruntime"
+            artifact.path.read_bytes(),
+            "onnx",
+            artifact.inputs,
+            artifact.outputs,
+            "onnxruntime",
+            files=files_beside(artifact.path),
         )
 
     def anatomy(self, content: bytes) -> Anatomy:

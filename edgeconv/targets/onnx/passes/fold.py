@@ -16,16 +16,24 @@ kept, those of their constants are not.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
+from typing import Final
+
+import numpy as np
 
 from edgeconv.errors import Unsupported
 from edgeconv.runtime.quiet import quiet_stderr
+from edgeconv.targets.onnx import outside
 from edgeconv.targets.onnx.model import Model, read, shell, to_bytes
+from edgeconv.targets.onnx.outside import data_file, place_outside
 from edgeconv.targets.onnx.passes.base import Context
 from edgeconv.types import Array
 
 __all__ = ["fold"]
+
+#: Of an element of a kernel.
+_BYTES: Final = 4
 
 
 def fold(model: Model, context: Context) -> tuple[Model, bool]:
@@ -44,6 +52,9 @@ def fold(model: Model, context: Context) -> tuple[Model, bool]:
         source, path = Path(name) / "model.onnx", Path(name) / "folded.onnx"
         _write(model, context.kernels, source)
         options.optimized_model_filepath = str(path)
+        if _outside(model, context.kernels):
+            entry = "session.optimized_model_external_initializers_file_name"
+            options.add_session_config_entry(entry, data_file(path).name)
         try:
             with quiet_stderr():
                 ort.InferenceSession(
@@ -59,9 +70,15 @@ def fold(model: Model, context: Context) -> tuple[Model, bool]:
     return folded, len(folded.graph.node) != before
 
 
+def _outside(model: Model, kernels: Collection[str]) -> bool:
+    """Whether the kernels are too much for one file."""
+    elements = sum(int(np.prod(t.dims)) for t in model.graph.initializer if t.name in kernels)
+    return elements * _BYTES > outside.LARGEST_BYTES
+
+
 def _write(model: Model, kernels: Mapping[str, Callable[[], Array]], path: Path) -> None:
     """The model with the values of its kernels, of which one at a time is in memory."""
-    from onnx import ModelProto, numpy_helper
+    from onnx import ModelProto
 
     light = shell(model)
     graph = light.graph
@@ -69,12 +86,18 @@ def _write(model: Model, kernels: Mapping[str, Callable[[], Array]], path: Path)
     graph.input.extend(model.graph.input)
     graph.output.extend(model.graph.output)
     graph.initializer.extend(t for t in model.graph.initializer if t.name not in kernels)
-    with path.open("wb") as file:
+    large = _outside(model, kernels)
+    with path.open("wb") as file, data_file(path).open("wb") as beside:
         # Messages written behind each other are read as one, and their lists as one list.
         file.write(to_bytes(light))
-        for name, read_values in kernels.items():
+        for tensor in [t for t in model.graph.initializer if t.name in kernels]:
             part = ModelProto()
-            part.graph.initializer.append(numpy_helper.from_array(read_values(), name))
+            part.graph.initializer.append(tensor)
+            values = np.ascontiguousarray(kernels[tensor.name](), "<f4").tobytes()
+            if large:
+                place_outside(part.graph.initializer[0], beside, values)
+            else:
+                part.graph.initializer[0].raw_data = values
             file.write(part.SerializeToString())
 
 
