@@ -203,6 +203,8 @@ def _opened(content: bytes) -> Any:
     options.intra_op_num_threads = 1
     options.log_severity_level = 4
     options.use_deterministic_compute = True
+    # Several parts are open at once; each would keep the tensors of its largest run.
+    options.enable_cpu_mem_arena = False
     try:
         with quiet_stderr():
             return ort.InferenceSession(

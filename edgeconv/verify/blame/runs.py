@@ -26,7 +26,7 @@ from edgeconv.verify.blame.units import Unit
 __all__ = ["Look", "Viewer", "chunks"]
 
 #: float32 values of a chunk's outputs in all; one file's whole MobileNetV2 has 7 million.
-_MOST_VALUES: Final = 32_000_000
+_MOST_VALUES: Final = 16_000_000
 
 
 @dataclass(frozen=True)
