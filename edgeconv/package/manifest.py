@@ -81,6 +81,7 @@ def _artifact(artifact: Artifact) -> dict[str, Any]:
         "outputs": [describe_tensor(spec) for spec in artifact.outputs],
         "operators": dict(artifact.operators),
         "float_operators": dict(artifact.float_operators),
+        "exceptions": [asdict(found) for found in artifact.exceptions],
     }
 
 

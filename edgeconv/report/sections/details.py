@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from edgeconv.report.facts import Facts, Row, by_file
@@ -12,6 +12,8 @@ from edgeconv.report.text import escape, escape_lines
 
 __all__ = ["detail_sections"]
 
+#: Layers that one line names.
+_NAMED_LAYERS = 4
 _HOW_TO_READ = """<p>A drop is the original's top-1 accuracy minus the converted model's, in
 percentage points, on the same inputs. Its interval is Tango's score interval for paired
 proportions; an artifact passes when the one-sided 95% upper bound is inside the margin and fails
@@ -69,7 +71,7 @@ def _operators(facts: Facts) -> str:
         if operators:
             parts.append(
                 f"<div>\n<h3>{escape(file)}</h3>\n<p>{_structure(entry, floats)}</p>\n"
-                f'<p class="note">{_counts(operators)}</p>\n</div>'
+                f'{_exceptions(entry)}<p class="note">{_counts(operators)}</p>\n</div>'
             )
     body = "\n".join(parts)
     return f'<div class="columns">\n{body}\n</div>' if parts else ""
@@ -81,6 +83,26 @@ def _structure(entry: Mapping[str, Any], floats: Mapping[str, Any]) -> str:
     if not floats:
         return "Every operator computes in integers."
     return f"Computing in float: {_counts(floats)}."
+
+
+def _exceptions(entry: Mapping[str, Any]) -> str:
+    """A line a reason: which operators of which layers compute in float, and why."""
+    found = entry.get("exceptions")
+    places: dict[tuple[str, str], list[str]] = {}
+    for one in found if isinstance(found, list) else ():
+        if isinstance(one, Mapping):
+            key = str(one.get("operator", "")), str(one.get("why", ""))
+            places.setdefault(key, []).append(str(one.get("layer", "")) or "no layer")
+    lines = "".join(
+        f"<li>{escape(operator)} in {escape(_some(layers))}: {escape(why)}</li>\n"
+        for (operator, why), layers in places.items()
+    )
+    return f"<ul>\n{lines}</ul>\n" if lines else ""
+
+
+def _some(layers: Sequence[str]) -> str:
+    more = len(layers) - _NAMED_LAYERS
+    return ", ".join(layers[:_NAMED_LAYERS]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _counts(operators: Mapping[str, Any]) -> str:

@@ -21,9 +21,10 @@ from edgeconv.targets.tflite import flatbuffer as fb
 from edgeconv.targets.tflite import integer
 from edgeconv.targets.tflite.check import refuse_unrunnable
 from edgeconv.targets.tflite.graph import layers
-from edgeconv.targets.tflite.rules import rules
+from edgeconv.targets.tflite.rules import INTEGER, rules
 from edgeconv.targets.tflite.statistics import statistics
 from edgeconv.targets.tflite.structure import count_operators
+from edgeconv.targets.tflite.why import explain_floats
 from edgeconv.types import Artifact, FloatGraph, Layer, Ranges, Recipe
 
 __all__ = ["quantize"]
@@ -52,11 +53,17 @@ def quantize(graph: FloatGraph, ranges: Ranges, recipe: Recipe, path: Path) -> A
     else:
         fb.write(_quantized(fb.read(graph.path), steps, ranges, recipe), path)
         refuse_unrunnable(path, f"this model in {recipe.precision}", steps, _HINT)
-    return describe(path, recipe)
+    return describe(path, recipe, steps)
 
 
-def describe(path: Path, recipe: Recipe) -> Artifact:
-    """The artifact at ``path``, as its bytes say."""
+def describe(path: Path, recipe: Recipe, steps: Sequence[Layer] = ()) -> Artifact:
+    """The artifact at ``path``, as its bytes say.
+
+    Args:
+        path: The file.
+        recipe: How it was made.
+        steps: The layers of the float graph, to name those that compute in float.
+    """
     model = fb.view(path)
     operators, floats = count_operators(model)
     inputs, outputs = fb.specs(model)
@@ -71,7 +78,17 @@ def describe(path: Path, recipe: Recipe) -> Artifact:
         recipe=recipe,
         operators=operators,
         float_operators=floats,
+        exceptions=(
+            explain_floats(model, steps, _floats(steps, recipe))
+            if recipe.precision in INTEGER
+            else ()
+        ),
     )
+
+
+def _floats(steps: Sequence[Layer], recipe: Recipe) -> set[str]:
+    """What the operators write that ``recipe`` keeps in float."""
+    return {s.output for s in steps if recipe.precision_of(s.name, "tflite") not in INTEGER}
 
 
 def _quantized(
@@ -95,7 +112,7 @@ def _quantized(
                 _HINT,
             ) from error
     made = fb.parse(content)
-    integer.rewrite(made)
+    integer.rewrite(made, _floats(steps, recipe))
     _refuse_overflow(made)
     return made
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from edgeconv.targets.tflite import flatbuffer as fb
 
-__all__ = ["count_operators", "head", "weights_dtype"]
+__all__ = ["count_operators", "float_outputs", "head", "weights_dtype"]
 
 #: They carry values over the border between types, or rename axes.
 _BORDER = frozenset({"CAST", "DEQUANTIZE", "QUANTIZE", "RESHAPE", "SQUEEZE"})
@@ -26,10 +26,23 @@ def count_operators(model: fb.ModelT) -> tuple[dict[str, int], dict[str, int]]:
     floats: Counter[str] = Counter()
     for kind, tensors in _operators(model):
         every[kind] += 1
-        floats[kind] += any(
-            fb.dtype_of(t) in _FLOATS and not fb.is_constant(model, t) for t in tensors
-        )
+        floats[kind] += _any_float(model, tensors)
     return _sorted(every), _sorted(floats)
+
+
+def float_outputs(model: fb.ModelT) -> Iterator[tuple[str, list[str]]]:
+    """Type and names of the outputs of each operator that ``count_operators`` finds in float."""
+    names = fb.operator_names(model)
+    for graph in model.subgraphs:
+        for operator in graph.operators:
+            ends = [graph.tensors[i] for i in (*operator.inputs, *operator.outputs) if i >= 0]
+            if _any_float(model, ends):
+                outputs = [fb.name_of(graph.tensors[i]) for i in operator.outputs]
+                yield names[operator.opcodeIndex], outputs
+
+
+def _any_float(model: fb.ModelT, tensors: list[Any]) -> bool:
+    return any(fb.dtype_of(t) in _FLOATS and not fb.is_constant(model, t) for t in tensors)
 
 
 def weights_dtype(model: fb.ModelT) -> str:
