@@ -302,7 +302,8 @@ def _json(result: Export, code: int, target: Device | None) -> dict[str, Any]:
 
 def _show(result: Export, console: Console) -> None:
     console.print("")
-    if result.recovery is not None and len(result.recovery["rungs"]) > 1:
+    searched = result.recovery is not None and len(result.recovery["rungs"]) > 1
+    if result.recovery is not None and searched:
         console.print(search_table(result.recovery, result.bench, console.width))
     console.print(export_table(result, console.width))
     for artifact in result.verdict.artifacts:
@@ -311,4 +312,6 @@ def _show(result: Export, console: Console) -> None:
         console.print(sentence)
     console.print(f"\nBundle  {result.bundle}")
     console.print(f"Report  {result.bundle / 'report.html'}")
+    if searched:
+        console.print(f"Why     edgeconv explain {result.bundle}")
     console.print(f"Next    edgeconv run {result.bundle} INPUT")
