@@ -86,9 +86,10 @@ def latencies(
 
 
 def once(model: Model, ready: tuple[np.ndarray, ...]) -> float:
-    before = time.perf_counter()
+    """Milliseconds of this thread's own processor time: both engines compute in the caller's."""
+    before = time.thread_time()
     model.raw(*ready)
-    return (time.perf_counter() - before) * 1e3
+    return (time.thread_time() - before) * 1e3
 
 
 def graph(path: Path) -> dict[str, Any]:
