@@ -200,9 +200,9 @@ class OnnxAnatomy:
         around = [1] * value.ndim
         if scale.size > 1:
             around[axis] = scale.size
-        centred = value.astype(np.float64) - zero.reshape(around if zero.size > 1 else [1])
-        factor = scale.astype(np.float64).reshape(around if scale.size > 1 else [1])
-        real: Array = (centred * factor).astype(np.float32)
+        # float32 holds these integers, and their products with a scale round once.
+        real: Array = value - zero.reshape(around if zero.size > 1 else [1])
+        real *= scale.reshape(around if scale.size > 1 else [1])
         return real
 
 

@@ -111,9 +111,11 @@ class TfliteAnatomy:
         around = [1] * value.ndim
         if scale.size > 1:
             around[axis] = scale.size
-        centred = value.astype(np.float64) - zero_point.reshape(around)
-        real: Array = (centred * scale.astype(np.float64).reshape(around)).astype(np.float32)
-        return real
+        # float32 holds small integers, and their products with a float32 scale round once.
+        real: Array = value.astype(np.float64 if value.itemsize > 2 else np.float32)
+        real -= zero_point.reshape(around)
+        real *= scale.reshape(around)
+        return real.astype(np.float32, copy=False)
 
     def _slot(self, operator: Any, slot: int) -> str:
         """The name of the constant at ``slot``, or ""."""

@@ -25,6 +25,9 @@ __all__ = [
     "weight_range",
 ]
 
+#: More are looked at in part: VGG16's first dense layer has 103 million, whose float64
+#: copies took 10 GB; no convolution of the zoo has as many as this.
+_MOST_WEIGHTS: Final = 8_000_000
 #: Of a histogram; the report draws them some 5 pixels wide.
 BINS: Final = 48
 #: A bin that float64 can't divide by any more.
@@ -36,7 +39,8 @@ class Kernels:
     """A layer's constants in both files, one row a channel.
 
     Attributes:
-        expected: float64 [C, n], the float file's kernel.
+        expected: float64 [C, n], the float file's kernel, of a very large one every
+            so many-th weight.
         found: float64 [C, n], the candidate's; None where it has no such kernel.
         bias: float64 [C] of the float file; None where it has none.
         found_bias: float64 [C] of the candidate; None where it has none.
@@ -125,7 +129,8 @@ def _rows(anatomy: Anatomy, step: Step) -> Array | None:
     if kernel is None or kernel.ndim < 2:
         return None
     moved = np.moveaxis(kernel, anatomy.kernel_axis(step), 0)
-    rows: Array = moved.reshape(len(moved), -1).astype(np.float64)
+    flat = moved.reshape(len(moved), -1)
+    rows: Array = flat[:, :: -(-flat.size // _MOST_WEIGHTS)].astype(np.float64)
     return rows
 
 
