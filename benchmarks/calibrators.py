@@ -2,7 +2,7 @@
 
 The default of edgeconv's recipe is chosen by this table (docs/calibration.md).
 
-    python benchmarks/calibrators.py [--models NAME ...]
+    python benchmarks/calibrators.py [--models NAME ...] [--calibrators NAME ...] [--passes ...]
 
 Data is looked for in EDGECONV_DATA (default: ../shared/data).
 """
@@ -14,14 +14,14 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from edgeconv import data, load, steps
-from edgeconv.calibrate import clip
-from edgeconv.prepare import apply
+from edgeconv.calibrate import CALIBRATORS, clip
+from edgeconv.prepare import Memo, Samples, apply
 from edgeconv.progress import Silent
 from edgeconv.targets import TARGETS
 from edgeconv.types import Array, Recipe
@@ -74,10 +74,11 @@ RECIPES = [
     *(Recipe(calibrator="percentile", percentile=p) for p in (99.999, 99.99, 99.9)),
     Recipe(calibrator="mse"),
     Recipe(calibrator="entropy"),
+    Recipe(calibrator="trimmed"),
 ]
 
 
-def rows(name: str, case: Case, folder: Path) -> Iterator[str]:
+def rows(name: str, case: Case, recipes: list[Recipe], folder: Path) -> Iterator[str]:
     """One line a format and recipe; observed once a format."""
     request = data.DataRequest(
         str(DATA / case.calibration), str(DATA / case.parity) if case.parity else None
@@ -90,12 +91,14 @@ def rows(name: str, case: Case, folder: Path) -> Iterator[str]:
         assert calibration is not None
         graphs = [target.lower(source, workshop, folder) for target in TARGETS.values()]
         reference = np.array(load.answers(source, parity, workshop, folder)[0])
+    memo: Memo = {}
     for graph in graphs:
         target = TARGETS[graph.format]
         seen = target.observe(graph, calibration, Silent(), histograms=True)
-        for recipe in RECIPES:
+        for recipe in recipes:
             ranges = clip(seen, recipe, graph)
-            ready = apply(target, graph, ranges, recipe, folder)
+            samples = Samples(calibration, memo)
+            ready = apply(target, graph, ranges, recipe, folder, samples)
             _, runner = steps.write(ready, ranges, recipe, folder)
             answers = [(runner(*batch.x)[0], batch.y) for batch in parity.batches(50)]
             candidate = np.concatenate([scores for scores, _ in answers])
@@ -118,12 +121,19 @@ def figures(reference: Array, candidate: Array, y: Array) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--models", nargs="+", choices=CASES, default=list(CASES))
+    parser.add_argument("--calibrators", nargs="+", choices=CALIBRATORS, default=[*CALIBRATORS])
+    parser.add_argument("--passes", nargs="+", default=list(Recipe().passes))
     args = parser.parse_args()
+    recipes = [
+        replace(recipe, passes=tuple(args.passes))
+        for recipe in RECIPES
+        if recipe.calibrator in args.calibrators
+    ]
     print("| model | format | calibrator | SQNR, dB | agreement, % | top-1, % | original, % |")
     print("| --- | --- | --- | ---: | ---: | ---: | ---: |")
     for name in args.models:
         with tempfile.TemporaryDirectory(prefix="edgeconv-") as folder:
-            for row in rows(name, CASES[name], Path(folder)):
+            for row in rows(name, CASES[name], recipes, Path(folder)):
                 print(row, flush=True)
     return 0
 
