@@ -99,7 +99,7 @@ def test_mobilenetv2_in_int8_has_no_layer_that_stands_out(shared_data, tmp_path,
     ranges = calibrate.clip(
         target.observe(graph, tiny.Items(x), Silent(), histograms=True),
         recipe,
-        whole=[spec.name for spec in graph.outputs],
+        graph,
     )
     ready = prepare.apply(target, graph, ranges, recipe, tmp_path)
     found = blame(target.quantize(ready, ranges, recipe, tmp_path / "q"), graph, (x,))
@@ -119,7 +119,7 @@ def test_nine_of_ten_faults_of_the_resnet_are_blamed_on_their_layer(shared_data,
     x = sample["x_train"][:64].astype(np.float32)
     target, recipe = TARGETS[format], Recipe()
     seen = target.observe(graph, tiny.Items(x), Silent(), histograms=True)
-    ranges = calibrate.clip(seen, recipe, whole=[spec.name for spec in graph.outputs])
+    ranges = calibrate.clip(seen, recipe, graph)
     ready = prepare.apply(target, graph, ranges, recipe, tmp_path)
     good = target.quantize(ready, ranges, recipe, tmp_path / "good")
     opener = {"tflite": TfliteModel, "onnx": OnnxModel}[format]

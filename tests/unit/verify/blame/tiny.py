@@ -77,5 +77,5 @@ def artifact(made: FloatGraph, folder: Path, precision: str = "int8") -> Artifac
     ranges = {}
     if precision == "int8":
         seen = target.observe(made, Items(items(seed=2)), Silent(), histograms=True)
-        ranges = calibrate.clip(seen, recipe, whole=[spec.name for spec in made.outputs])
+        ranges = calibrate.clip(seen, recipe, made)
     return target.quantize(made, ranges, recipe, folder / f"{precision}{target.suffix}")
