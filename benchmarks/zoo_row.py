@@ -207,9 +207,8 @@ class _Maker:
             **self._shape(format, "int8", probed),
         }
         bench = next(row for row in export["bench"]["artifacts"] if _format(row) == format)
-        blamed = bench.get("slower_operators") or bench.get("blame")
-        if blamed:
-            cell["to_blame"] = blamed
+        if bench.get("operators_to_blame"):
+            cell["to_blame"] = bench["operators_to_blame"]
         if not probed["cosine"] >= COSINE_BOUND:
             cell["reason"] = f"the cosine with float is {probed['cosine']:.2f}"
         return _settled(cell)
