@@ -22,11 +22,14 @@ import numpy as np
 from edgeconv.prepare.channels import Channels, Ends, kernel_groups
 from edgeconv.types import Array, Ranges, Weights
 
-__all__ = ["LEAST", "Balance"]
+__all__ = ["ALIVE", "LEAST", "Balance"]
 
 #: What is smaller than this beside the largest channel has less than two of 127 steps:
 #: it is lifted to them and no further, so that a dead channel ends somewhere.
 LEAST: Final = 1 / 64
+#: A channel that reaches less beside the largest of its tensor is dead: it says nothing
+#: that 8 bits could tell, however it is scaled. Factors of 1/32 to 32 leave the living alive.
+ALIVE: Final = 2.0**-16
 #: Weights that are looked at in one go.
 _BLOCK: Final = 1 << 22
 #: The base of decibels, against the natural logarithm.
@@ -38,7 +41,7 @@ class _Block(NamedTuple):
 
     Attributes:
         read: int64 [I, 1], or [I, O] where outputs read different groups.
-        largest: float32 [I, O], the largest weight of each over the kernel's positions.
+        largest: float32 [I, O], the largest weight of each pair over the kernel's positions.
         apart: Every output reads one channel alone (depthwise).
     """
 
@@ -65,8 +68,11 @@ class Balance:
             if ends.read.any()
         }
         self._most = np.zeros(self._count)
+        reached = np.zeros(self._count)
         for groups, most in self._tensors:
             np.maximum.at(self._most, groups, most)
+            np.maximum.at(reached, groups, most / max(most.max(), np.finfo(float).tiny))
+        self._alive = reached > ALIVE
         self.components = self._joined()
 
     def activations(self, logs: Array) -> Array:
@@ -83,7 +89,9 @@ class Balance:
         found = np.full(self._count, LEAST)
         for block in self._all_blocks():
             scaled = block.largest * np.exp(-logs[block.read])
-            most = scaled if block.apart else scaled.max(axis=0, keepdims=True)
+            most = scaled.max(axis=0, keepdims=True)
+            if block.apart:  # each is the largest of its output; a dead one is to end somewhere
+                most = np.where(self._alive[block.read], scaled, np.inf)
             share = np.divide(scaled, most, out=np.zeros_like(scaled), where=most > 0)
             if block.read.shape[1] == 1:
                 share = share.max(axis=1, keepdims=True)
@@ -115,8 +123,8 @@ class Balance:
         weights = block.largest * np.exp(-logs[block.read])
         reached = self._most[block.read] * np.exp(logs[block.read])
         if block.apart:
-            alone: Array = np.square(reached.max() * weights).ravel()
-            return alone
+            alone: Array = np.square(reached.max() * weights) * self._alive[block.read]
+            return alone.ravel()
         squares, spread = np.square(weights, out=weights), np.square(reached)
         of_x: Array = spread.max(axis=0) * squares.sum(axis=0)
         of_w: Array = squares.max(axis=0) * spread.sum(axis=0)

@@ -9,10 +9,9 @@ that Add, Concat, pooling and the like tie together share one factor. Both share
 relative, so that any rescaling of the channels comes to the same weights.
 
 Channels that are alike already stay as they are: a component (a residual stream, a ReLU
-between two convolutions) is rescaled only where that takes 12 dB from the noise, two
-bits of the average channel. Trained models gain -0.7 to 8.9 dB by that measure, and no
-accuracy; models whose channels were multiplied by factors from 1/32 to 32 gain 27 to
-48 dB, and all of it.
+between two convolutions) is rescaled only where that takes 3 dB from the noise, half a
+bit of the average channel. Where less is to be gained something is lost: equalized to
+the last component, MobileNetV3Small's logits lose 1.1 dB; with this limit, nothing.
 
 Requires: BatchNorm folded; the extremes of each channel, where activations are to count.
 Ensures: the float function is the same up to rounding; the model's inputs and outputs,
@@ -44,7 +43,7 @@ _MOST_ROUNDS: Final = 100
 #: A round that moves no factor by more than 1% is the last.
 _SETTLED: Final = 1e-2
 #: 6 dB a bit.
-_LEAST_GAIN_DB: Final = 12.0
+_LEAST_GAIN_DB: Final = 3.0
 
 
 def equalize(floats: Floats) -> Weights:
