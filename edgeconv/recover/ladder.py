@@ -217,7 +217,7 @@ class _Search:
         trial = Trial(recipe, tuple(scores))
         kept = self._is_better(trial)
         names = [each.layer for each in self._sensitivity[: max(n for n, _ in found.values())]]
-        self._note("all formats together", ", ".join(names), trial, kept, started)
+        self._note("layers kept in float", ", ".join(names), trial, kept, started)
         if kept:
             self._best = trial
 
