@@ -1,10 +1,10 @@
 """CONV_2D of as many groups as channels  ->  DEPTHWISE_CONV_2D
 
 A Keras ``Conv2D(groups=C)`` is a depthwise convolution by another name, and ONNX knows
-it as one. TFLite's converter writes a grouped CONV_2D [O, h, w, 1], which XNNPACK takes
-group by group: 7 x 7 on 56 x 56 x 96 in 22 ms in float and 50 ms in int8, where
-DEPTHWISE_CONV_2D [1, h, w, O] takes 1 ms (ConvNeXtTiny, one thread, AVX512). Channel o
-reads channel o // (O / C) in both.
+it as one. TFLite's converter writes a grouped CONV_2D [O, h, w, 1]; as DEPTHWISE_CONV_2D
+[1, h, w, O] its kernel lies in Keras's order as ONNX's does, [h, w, C, M], which passes
+over the weights of both formats rest on. XNNPACK takes both alike (7 x 7 on 56 x 56 x 96:
+5.9 ms and 5.4, one thread, AVX512). Channel o reads channel o // (O / C) in both.
 """
 
 from __future__ import annotations
