@@ -308,7 +308,7 @@ def _show(result: Export, console: Console) -> None:
     console.print(export_table(result, console.width))
     for artifact in result.verdict.artifacts:
         console.print(f"{artifact.file}: {artifact.reason}")
-    for sentence in result.bench["advice"]:
+    for sentence in result.bench.get("advice", ()):
         console.print(sentence)
     console.print(f"\nBundle  {result.bundle}")
     console.print(f"Report  {result.bundle / 'report.html'}")

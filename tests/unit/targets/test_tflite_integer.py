@@ -6,6 +6,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from edgeconv.targets.tflite import flatbuffer, integer
+from edgeconv.targets.tflite.depthwise import grouped_to_depthwise
 from edgeconv.targets.tflite.integer import edit
 
 EVERY_CODE = np.arange(-128, 128, dtype=np.int8).reshape(1, 16, 16, 1)
@@ -42,7 +43,8 @@ def answer(model, x, *, xnnpack=True):
     interpreter.allocate_tensors()
     interpreter.set_tensor(interpreter.get_input_details()[0]["index"], x)
     interpreter.invoke()
-    return interpreter.get_tensor(interpreter.get_output_details()[0]["index"]).astype(int)
+    found = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+    return found if found.dtype == np.float32 else found.astype(int)
 
 
 def pool(size, stride, padding):
@@ -169,3 +171,27 @@ def test_a_squared_difference_becomes_the_square_of_a_difference(xnnpack):
     found = (answer(model, x, xnnpack=xnnpack) + 128) * 0.1
     # Two steps of the square where it is largest, and the square's own half step.
     assert np.all(np.abs(found - np.minimum(true, 25.5)) <= 0.26)
+
+
+def test_a_convolution_of_one_channel_a_group_becomes_a_depthwise_one():
+    options = schema.Conv2DOptionsT()
+    options.strideH = options.strideW = 1
+    model = model_of("CONV_2D", (1, 5, 5, 3), (1.0, 0), (1.0, 0), options, (1, 5, 5, 6))
+    graph = model.subgraphs[0]
+    rng = np.random.default_rng(0)
+    kernel = rng.normal(size=(6, 3, 3, 1)).astype(np.float32)
+    for name, value in (("kernel", kernel), ("bias", kernel[:, 0, 0, 0])):
+        at = edit.constant(model, name, np.zeros(value.shape, np.int32), [1.0])
+        data = np.frombuffer(value.tobytes(), np.uint8)
+        model.buffers[graph.tensors[at].buffer].data = data
+        graph.operators[0].inputs = np.append(graph.operators[0].inputs, np.int32(at))
+    for tensor in graph.tensors:
+        tensor.type, tensor.quantization = schema.TensorType.FLOAT32, None
+    x = rng.normal(size=(1, 5, 5, 3)).astype(np.float32)
+    before = answer(model, x)
+
+    grouped_to_depthwise(model)
+
+    assert operators(model) == ["DEPTHWISE_CONV_2D"]
+    assert list(graph.tensors[graph.operators[0].inputs[1]].shape) == [1, 3, 3, 6]
+    np.testing.assert_allclose(answer(model, x), before, rtol=1e-5, atol=1e-6)
