@@ -46,10 +46,12 @@ class TfliteAnatomy:
         self.outputs: Sequence[str] = [self._names[i] for i in main.outputs]
         self._frozen = _constants(self._model)
         self.steps = [self._step(op) for op in main.operators]
+        # Rewriting leaves tensors behind that no operator touches.
+        touched = {int(i) for op in main.operators for i in (*op.inputs, *op.outputs)}
         self.tensors = {
             self._names[i]: _tensor(self._names[i], tensor)
             for i, tensor in enumerate(main.tensors)
-            if i not in self._frozen
+            if i not in self._frozen and i in touched
         }
 
     def kernel(self, step: Step) -> Array | None:
