@@ -42,7 +42,7 @@ def ends(counts, edge, part):
     return -edge + (first + part) * width, -edge + (last + 1 - part) * width
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=25)
 @given(COUNTS, GRIDS, st.floats(0.01, 0.4))
 def test_no_pair_of_ends_has_a_smaller_error(counts, grid, part):
     edge, width = 4.0, 8.0 / BINS
@@ -60,7 +60,7 @@ def test_no_pair_of_ends_has_a_smaller_error(counts, grid, part):
     assert reached <= best * (1 + 1e-9) + 1e-9
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=25)
 @given(
     st.integers(0, 2**32 - 1),
     st.sampled_from(["normal", "laplace", "standard_t", "exponential", "relu"]),

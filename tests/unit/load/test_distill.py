@@ -185,7 +185,8 @@ def test_a_model_that_remembers_nothing_is_refused_with_a_remedy(
 
 @pytest.mark.parametrize("activations", [1, 10**5, 27 * 10**6, 10**8, 10**9, 10**12])
 def test_the_work_is_bounded_whatever_the_model(activations: int) -> None:
-    batch, groups, steps = _plan(activations)
+    assert _plan(activations, near=True) == (*_plan(activations, near=False)[:2], 50)
+    batch, groups, steps = _plan(activations, near=False)
     assert 50 <= steps <= 300
     assert 8 <= batch * groups < 32 + batch
     assert batch == 1 or batch * activations <= 3 << 26
