@@ -164,9 +164,11 @@ class _Trials:
         )
         found, latency_ms = verdict.artifacts[0], runner.median_ms
         expected = self._expected(found, self._reference(format)[0], runner)
+        estimates = _estimates(found, expected)
         return Score(
             artifact=artifact,
-            holds=_holds(found, expected),
+            holds=any(estimates),
+            doubtful=not all(estimates),
             loss=_loss(found, self._source.activation),
             missed=_missed(found, len(self._held)),
             metrics=found.metrics,
@@ -275,12 +277,15 @@ class _Watched:
         return float(np.median(self._times)) * 1e3
 
 
-def _holds(verdict: ArtifactVerdict, expected: float | None) -> bool:
-    """The gate by its estimate; where labels can't decide, by what answers are expected to cost."""
-    if verify.acceptable(verdict, "estimate"):
-        return True
-    undecided = verdict.status == "inconclusive" and verdict.limit is not None
-    return undecided and expected is not None and expected <= float(verdict.limit or 0.0)
+def _estimates(verdict: ArtifactVerdict, expected: float | None) -> tuple[bool, ...]:
+    """Whether the gate holds: by the count, and by what the changed answers are expected to cost.
+
+    Where the count decides, it alone.
+    """
+    counted = verify.acceptable(verdict, "estimate")
+    if verdict.status != "inconclusive" or verdict.limit is None or expected is None:
+        return (counted,)
+    return counted, expected <= verdict.limit
 
 
 def _loss(verdict: ArtifactVerdict, activation: Activation) -> float:

@@ -105,7 +105,8 @@ class _Search:
             for rung in RUNGS:
                 if self._enough():
                     return "held"
-                self._step(rung)
+                if not (rung.slow and self._holding and self._effort != "best"):
+                    self._step(rung)
             if not self._holding and self._bench.layers:
                 self._lift()
         return "held" if self._holding else "tried"
@@ -115,7 +116,9 @@ class _Search:
         return self._best is not None and self._best.holds
 
     def _enough(self) -> bool:
-        return self._effort != "best" and self._holding
+        """Where one estimate alone says that the gate holds, seconds are well spent."""
+        assert self._best is not None
+        return self._effort != "best" and self._best.surely_holds
 
     def _begin(self) -> None:
         """Judge plain int8 in every format; time is no reason to leave that out."""

@@ -38,6 +38,7 @@ class Rung:
         change: The recipe with it; the same recipe where there is nothing to change.
         needs: Passes and calibrators that have to exist for it.
         ranges_only: It may hold for one format and not for the other.
+        slow: It takes minutes, not seconds.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Rung:
     change: Callable[[Recipe], Recipe]
     needs: frozenset[str] = frozenset()
     ranges_only: bool = False
+    slow: bool = False
 
     def possible(self, known: Collection[str]) -> bool:
         """Whether all that it needs is among ``known``."""
@@ -70,8 +72,8 @@ def _percentile(percent: float) -> Rung:
     )
 
 
-def _pass(name: str, title: str, what: str) -> Rung:
-    return Rung(title, what, lambda recipe: _with_pass(recipe, name), frozenset({name}))
+def _pass(name: str, title: str, what: str, *, slow: bool = False) -> Rung:
+    return Rung(title, what, lambda recipe: _with_pass(recipe, name), frozenset({name}), slow=slow)
 
 
 def _with_pass(recipe: Recipe, name: str) -> Recipe:
@@ -96,5 +98,5 @@ RUNGS: Final = (
     _pass("equalize", "equalization", "channels of neighbouring layers get like ranges"),
     _pass("absorb_high_bias", "high-bias absorption", "large biases move to the next layer"),
     *_RANGES,
-    _pass("adaptive_rounding", "adaptive rounding", "weights rounded so that outputs stay"),
+    _pass("adaptive_rounding", "adaptive rounding", "weights rounded for the outputs", slow=True),
 )

@@ -45,6 +45,7 @@ class Score:
         exceeds: The limits that the artifact breaks, in words; empty where none.
         expected_drop: Points of top-1 that the changed answers cost by the original's own
             probabilities; None where it tells none.
+        doubtful: The gate holds by one of the two estimates alone.
     """
 
     artifact: Artifact
@@ -56,6 +57,7 @@ class Score:
     latency_ms: float
     exceeds: tuple[str, ...] = ()
     expected_drop: float | None = None
+    doubtful: bool = False
 
     @property
     def format(self) -> Format:
@@ -84,6 +86,11 @@ class Trial:
     def holds(self) -> bool:
         """The gate, and every limit, in every format."""
         return all(score.stands for score in self.scores)
+
+    @property
+    def surely_holds(self) -> bool:
+        """The same, by every estimate."""
+        return self.holds and not any(score.doubtful for score in self.scores)
 
     def of(self, format: Format) -> Score:
         """The score of one format."""

@@ -64,6 +64,20 @@ def test_balanced_ends_where_the_gate_holds() -> None:
     assert [tried.kept for tried in found.tried] == [True, True, True]
 
 
+def test_a_doubtful_gate_is_worth_seconds_but_no_minutes_and_no_layer_in_float() -> None:
+    bench = Bench(limit=50.0, gains={"mse": 0.9, "equalize": 0.9, "adaptive_rounding": 0.1})
+    original = bench.attempt
+
+    def doubtful(recipe: Recipe, format: Format) -> Score:
+        return replace(original(recipe, format), doubtful=True)
+
+    found = climb(bench.workbench(attempt=doubtful), RECIPE, "balanced", Silent())
+
+    assert (found.recipe.calibrator, found.ended) == ("mse", "held")
+    assert found.recipe.passes == ("equalize", *RECIPE.passes)
+    assert found.recipe.scopes == () and found.sensitivity == ()
+
+
 def test_best_goes_on_with_all_that_still_helps() -> None:
     gains = {"mse": 0.8, "entropy": 0.9, "equalize": 0.5, "adaptive_rounding": 0.5}
     bench = Bench(limit=50.0, gains=gains)
