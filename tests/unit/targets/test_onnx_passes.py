@@ -29,6 +29,8 @@ from edgeconv.targets.onnx.passes.drop_null_reshapes import drop_null_reshapes
 from edgeconv.targets.onnx.passes.drop_unused_inputs import drop_unused_inputs
 from edgeconv.targets.onnx.passes.fold import fold
 from edgeconv.targets.onnx.passes.fold_affine import fold_affine
+from edgeconv.targets.onnx.passes.keep_pads import keep_pads
+from edgeconv.targets.onnx.passes.keep_pool_padding import keep_pool_padding
 from edgeconv.targets.onnx.passes.mend_erfc import mend_erfc
 from edgeconv.targets.onnx.passes.name_nodes import name_nodes
 from edgeconv.targets.onnx.passes.refuse_foreign import refuse_foreign
@@ -364,3 +366,69 @@ def test_a_graph_in_parts_computes_what_the_whole_computes():
     assert found.keys() == whole.keys()
     for name, value in whole.items():
         np.testing.assert_array_equal(found[name], value)
+
+
+@pytest.mark.parametrize("held_zero", [False, True])
+@pytest.mark.parametrize("between", [(), ("Transpose",)])
+def test_zeros_around_negative_numbers_stay_the_largest_of_their_window(held_zero, between):
+    """A border of zeros is larger than what it surrounds, which onnxruntime forgets."""
+    held = {"pads": np.array([0, 0, 1, 1, 0, 0, 1, 1], np.int64)}
+    if held_zero:
+        held["zero"] = np.zeros((), np.float32)
+    nodes = [node("Pad", ["x", "pads", *(["zero"] if held_zero else [])], "padded")]
+    source = "padded"
+    if between:
+        nodes.append(node("Transpose", [source], "turned", perm=[0, 1, 3, 2]))
+        source = "turned"
+    nodes.append(node("MaxPool", [source], kernel_shape=[3, 3], strides=[2, 2]))
+    model = model_of(nodes, held, shape=(None, 2, 6, 6))
+    x = -1 - np.random.default_rng(0).random((1, 2, 6, 6), np.float32)
+    made, changed = keep_pads(model, CONTEXT)
+    y = answer(made, x=x)
+    assert changed
+    assert (abs(y[:, :, 0]) < 1e-30).all() and (abs(y[:, :, :, 0]) < 1e-30).all()
+    assert (y[:, :, 1:, 1:] < -1).all()
+
+
+def test_a_pad_of_what_is_never_negative_may_be_fused():
+    held = {"pads": np.array([0, 0, 1, 1, 0, 0, 1, 1], np.int64)}
+    nodes = [
+        node("Relu", ["x"], "r"),
+        node("Pad", ["r", "pads"], "padded"),
+        node("MaxPool", ["padded"], kernel_shape=[3, 3]),
+    ]
+    assert not keep_pads(model_of(nodes, held, shape=(None, 1, 6, 6)), CONTEXT)[1]
+
+
+def test_a_pad_that_a_convolution_takes_in_is_left_to_it():
+    held = {
+        "pads": np.array([0, 0, 1, 1, 0, 0, 1, 1], np.int64),
+        "w": np.ones((1, 1, 3, 3), np.float32),
+    }
+    nodes = [node("Pad", ["x", "pads"], "padded"), node("Conv", ["padded", "w"])]
+    assert not keep_pads(model_of(nodes, held, shape=(None, 1, 6, 6)), CONTEXT)[1]
+
+
+@pytest.mark.parametrize("value", [True, False])
+def test_what_is_padded_by_zero_before_a_pool_stays_zero_though_all_else_is_negative(value):
+    held = {"pads": np.array([0, 0, 1, 1, 0, 0, 1, 1])} | ({"v": np.float32(0)} if value else {})
+    nodes = [
+        node("Pad", ["x", "pads", "v"] if value else ["x", "pads"], "padded", "pool/Pad"),
+        node("MaxPool", ["padded"], name="pool/MaxPool", kernel_shape=[3, 3], strides=[2, 2]),
+    ]
+    model = model_of(nodes, {k: np.asarray(v) for k, v in held.items()}, shape=(None, 2, 8, 8))
+    x = -1 - np.abs(normal(1, 2, 8, 8))
+    folded = run(model, CONTEXT)
+    # At the border 0, inside the largest of nine.
+    pooled = answer(folded, x=x)
+    assert (np.abs(pooled[:, :, 0]) < 1e-30).all() and (pooled[:, :, 1:, 1:] < -1).all()
+
+
+def test_padding_behind_a_relu_may_be_merged_into_the_pool():
+    nodes = [
+        node("Relu", ["x"], "positive", "relu"),
+        node("Pad", ["positive", "pads"], "padded", "pool/Pad"),
+        node("MaxPool", ["padded"], name="pool/MaxPool", kernel_shape=[3, 3], strides=[2, 2]),
+    ]
+    model = model_of(nodes, {"pads": np.array([0, 0, 1, 1, 0, 0, 1, 1])}, shape=(None, 2, 8, 8))
+    assert keep_pool_padding(model, CONTEXT)[1] is False

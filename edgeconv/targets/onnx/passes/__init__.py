@@ -10,6 +10,7 @@ from edgeconv.targets.onnx.passes.drop_null_reshapes import drop_null_reshapes
 from edgeconv.targets.onnx.passes.drop_unused_inputs import drop_unused_inputs
 from edgeconv.targets.onnx.passes.fold import fold
 from edgeconv.targets.onnx.passes.fold_affine import fold_affine
+from edgeconv.targets.onnx.passes.keep_pads import keep_pads
 from edgeconv.targets.onnx.passes.mean_to_pool import mean_to_pool
 from edgeconv.targets.onnx.passes.mend_erfc import mend_erfc
 from edgeconv.targets.onnx.passes.merge_affine import merge_affine
@@ -27,6 +28,7 @@ PASSES: Final[tuple[Pass, ...]] = (
     drop_unused_inputs,  # first: a graph with an input too many can't be loaded for folding
     mend_erfc,  # before what refuses the operators that are left
     refuse_foreign,  # before folding, whose message would name no layer
+    keep_pads,  # before folding, in which onnxruntime would fuse them
     name_nodes,  # before folding, which loses the names of constants
     fold,
     fold_affine,  # needs the Gemm that folding makes
