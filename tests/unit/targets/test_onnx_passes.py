@@ -30,7 +30,6 @@ from edgeconv.targets.onnx.passes.drop_unused_inputs import drop_unused_inputs
 from edgeconv.targets.onnx.passes.fold import fold
 from edgeconv.targets.onnx.passes.fold_affine import fold_affine
 from edgeconv.targets.onnx.passes.keep_pads import keep_pads
-from edgeconv.targets.onnx.passes.keep_pool_padding import keep_pool_padding
 from edgeconv.targets.onnx.passes.mend_erfc import mend_erfc
 from edgeconv.targets.onnx.passes.name_nodes import name_nodes
 from edgeconv.targets.onnx.passes.refuse_foreign import refuse_foreign
@@ -422,13 +421,3 @@ def test_what_is_padded_by_zero_before_a_pool_stays_zero_though_all_else_is_nega
     # At the border 0, inside the largest of nine.
     pooled = answer(folded, x=x)
     assert (np.abs(pooled[:, :, 0]) < 1e-30).all() and (pooled[:, :, 1:, 1:] < -1).all()
-
-
-def test_padding_behind_a_relu_may_be_merged_into_the_pool():
-    nodes = [
-        node("Relu", ["x"], "positive", "relu"),
-        node("Pad", ["positive", "pads"], "padded", "pool/Pad"),
-        node("MaxPool", ["padded"], name="pool/MaxPool", kernel_shape=[3, 3], strides=[2, 2]),
-    ]
-    model = model_of(nodes, {"pads": np.array([0, 0, 1, 1, 0, 0, 1, 1])}, shape=(None, 2, 8, 8))
-    assert keep_pool_padding(model, CONTEXT)[1] is False
