@@ -54,12 +54,13 @@ INTRODUCTION = """
 Made by `python benchmarks/zoo.py`; `--models NAME ...` measures single rows again, `--resume`
 keeps the rows that are here. {whole} of {count} models hold in all four cells.
 
-Machine: {machine}, shared with other work while this ran: seconds are upper bounds, and latencies
-compare within a row only. Versions: {versions}.
+Machine: {machine}, shared with other work while this ran: seconds are upper bounds. Latencies are
+medians of the processor time of single runs, float and int8 in turn in one process; the ratio is
+the median of the pairs'. They compare within a row. Versions: {versions}.
 
 Weights are random, from seed 0, and made alive: LayerScale 1, then BatchNorm statistics and the
-head's scale set by real pictures, so that logits differ from picture to picture. Each model is
-exported by `edgeconv export NAME --weights none --int8 --effort fast`, calibrated on 8 or 16
+head's scale set by real pictures, so that logits differ from picture to picture
+(edgeconv/load/random_weights.py). Each model is exported by `edgeconv export NAME --weights none --int8 --effort fast`, calibrated on 8 or 16
 built-in pictures and compared on as many others. Int8 figures of random weights say that nothing
 is lost on the way, not how accurate a trained model stays.
 
