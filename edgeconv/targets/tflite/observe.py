@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -20,12 +21,15 @@ from edgeconv.errors import RefusedInput, UsageError
 from edgeconv.progress import Progress
 from edgeconv.runtime.quiet import quiet_stderr
 from edgeconv.targets.tflite import flatbuffer
+from edgeconv.targets.tflite.segments import Segment, segments
 from edgeconv.types import Array, Dataset, FloatGraph, Ranges, TensorSpec
 
 __all__ = ["activations", "observe"]
 
 #: Items read at once; they go through the model one by one.
 _BATCH: Final = 16
+#: The same of a model in parts: what they hand on is held for all of them.
+_BATCH_IN_PARTS: Final = 4
 #: Of the largest value in a tensor. float32 sums in another order differ by 1e-6
 #: a layer; a tensor that was not written is off by its whole size.
 _AGREEMENT: Final = 1e-2
@@ -54,10 +58,12 @@ def observe(
     watched = _activations(graph)
     bins = HISTOGRAM_BINS if histograms else 0
     observers = {i: Observer(_label(graph, n), bins) for i, n in watched.items()}
-    for interpreter in _runs(graph, dataset, watched):
-        for index, observer in observers.items():
-            observer.update(interpreter.tensor(index)())
-        progress.advance()
+    for batch in _batches(graph, dataset, watched):
+        for look in batch:
+            for index in look.watched:
+                observers[index].update(look.interpreter.tensor(index)())
+            if look.is_last:
+                progress.advance()
     if not len(dataset):
         raise UsageError(f"{dataset.name} holds no item to calibrate on.", "Give at least one.")
     return {name: observers[index].range() for index, name in watched.items()}
@@ -77,22 +83,83 @@ def activations(
         Tensor name -> float32 of the tensor's shape.
     """
     watched = {i: name for i, name in _activations(graph).items() if name in set(tensors)}
-    for interpreter in _runs(graph, dataset, watched):
-        # LiteRT won't run while a view is held, so the caller gets what it can keep.
-        yield {name: interpreter.get_tensor(index) for index, name in watched.items()}
+    for batch in _batches(graph, dataset, watched):
+        found: dict[int, dict[str, Array]] = {}
+        for look in batch:
+            # LiteRT won't run while a view is held, so the caller gets what it can keep.
+            seen = {name: look.interpreter.get_tensor(i) for i, name in look.watched.items()}
+            found.setdefault(look.item, {}).update(seen)
+            if look.is_last:
+                yield found.pop(look.item)
 
 
-def _runs(graph: FloatGraph, dataset: Dataset, watched: Mapping[int, str]) -> Iterator[Any]:
-    """The interpreter, after each item in turn."""
-    content = graph.path.read_bytes()
-    interpreter = None
-    for batch in dataset.batches(_BATCH):
-        for items in zip(*batch.x, strict=True):
-            feeds = [_feed(x, spec) for x, spec in zip(items, graph.inputs, strict=True)]
-            if interpreter is None:
-                interpreter = _trusted_interpreter(content, feeds, watched)
-            _run(interpreter, feeds)
-            yield interpreter
+@dataclass(frozen=True)
+class _Look:
+    """One part of the model, after it ran an item.
+
+    Attributes:
+        item: Number in its batch.
+        interpreter: Of the part.
+        watched: Number -> name of the tensors that are to be looked at.
+        is_last: Whether no part comes after it.
+    """
+
+    item: int
+    interpreter: Any
+    watched: Mapping[int, str]
+    is_last: bool
+
+
+def _batches(
+    graph: FloatGraph, dataset: Dataset, watched: Mapping[int, str]
+) -> Iterator[Iterator[_Look]]:
+    """Batch by batch: each part in turn runs all items, then the next reads what it wrote."""
+    parts = [_Part(segment) for segment in segments(graph.path, watched)]
+    size = _BATCH if len(parts) == 1 else _BATCH_IN_PARTS
+    numbers = [int(i) for i in flatbuffer.view(graph.path).subgraphs[0].inputs]
+    for batch in dataset.batches(size):
+        items = [
+            [_feed(x, spec) for x, spec in zip(item, graph.inputs, strict=True)]
+            for item in zip(*batch.x, strict=True)
+        ]
+        yield _looks(parts, [dict(zip(numbers, feeds, strict=True)) for feeds in items])
+
+
+def _looks(parts: Sequence[_Part], alive: Sequence[dict[int, Array]]) -> Iterator[_Look]:
+    for at, part in enumerate(parts):
+        is_last = at == len(parts) - 1
+        needed = {i for later in parts[at + 1 :] for i in later.segment.inputs}
+        for number, known in enumerate(alive):
+            interpreter = part.run([known[i] for i in part.segment.inputs])
+            yield _Look(number, interpreter, part.segment.watched, is_last)
+            known |= {i: interpreter.get_tensor(i) for i in part.segment.outputs}
+            for gone in known.keys() - needed:
+                del known[gone]
+        if len(parts) > 1:
+            part.close()
+
+
+class _Part:
+    """A part of the model, opened when it is run."""
+
+    def __init__(self, segment: Segment) -> None:
+        self.segment = segment
+        self._interpreter: Any = None
+        self._resolver: Any = None
+
+    def run(self, feeds: list[Array]) -> Any:
+        """The interpreter, after it ran ``feeds``."""
+        if self._resolver is None:
+            content, watched = self.segment.content, self.segment.watched
+            self._resolver, self._interpreter = _trusted(content, feeds, watched)
+        elif self._interpreter is None:
+            self._interpreter = _open(self.segment.content, self._resolver)
+        _run(self._interpreter, feeds)
+        return self._interpreter
+
+    def close(self) -> None:
+        """Give its memory back."""
+        self._interpreter = None
 
 
 def _activations(graph: FloatGraph) -> Mapping[int, str]:
@@ -122,19 +189,21 @@ def _feed(x: Array, spec: TensorSpec) -> Array:
     return x[np.newaxis].astype(spec.dtype, copy=False)
 
 
-def _trusted_interpreter(content: bytes, feeds: list[Array], watched: Mapping[int, str]) -> Any:
-    """The fast interpreter where it writes what the plain one does, else the plain one."""
+def _trusted(
+    content: bytes, feeds: list[Array], watched: Mapping[int, str]
+) -> tuple[Any, Any]:
+    """The fast kernels where they write what the plain ones do, else the plain ones; opened."""
     from ai_edge_litert.interpreter import OpResolverType
 
-    plain = _open(content, OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES)
-    fast = _open(content, OpResolverType.AUTO)
+    slow, quick = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES, OpResolverType.AUTO
+    plain, fast = _open(content, slow), _open(content, quick)
     _run(plain, feeds)
     _run(fast, feeds)
     try:
         agree = all(_same(plain.tensor(i)(), fast.tensor(i)()) for i in watched)
     except ValueError:  # XNNPACK keeps no memory for what only it reads, as in a long LSTM
         agree = False
-    return fast if agree else plain
+    return (quick, fast) if agree else (slow, plain)
 
 
 def _open(content: bytes, resolver: Any) -> Any:

@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,9 @@ from edgeconv.errors import RefusedInput, Unsupported, UsageError
 from edgeconv.preprocess import Preprocess
 from edgeconv.progress import Silent
 from edgeconv.targets.tflite import TFLITE, flatbuffer
+from edgeconv.targets.tflite import observe as observe_module
 from edgeconv.targets.tflite.check import refuse_unrunnable
+from edgeconv.targets.tflite.segments import segments
 from edgeconv.types import Array, Batch, FloatGraph, Recipe, Scope, SourceModel, TensorSpec
 from edgeconv.workshop import Workshop
 
@@ -300,6 +303,28 @@ def test_ranges_are_the_true_extremes_where_a_moving_average_would_clip(lab, tmp
         graph, calibrate.clip(ranges, INT8, graph), INT8, tmp_path / "q.tflite"
     )
     assert TFLITE.open(artifact)(*x)[0].max() == pytest.approx(logits.max(), rel=0.05)
+
+
+def test_a_model_seen_in_parts_comes_to_the_same_as_seen_whole(lab, monkeypatch):
+    graph = lab.graph("kernels")
+    x = Arrays(*normal(graph))
+    names = [layer.output for layer in TFLITE.layers(graph)]
+    whole = TFLITE.observe(graph, x, Silent(), histograms=True)
+    held = list(TFLITE.activations(graph, names, x))
+    assert len(segments(graph.path, observe_module._activations(graph), 4096)) > 3
+    monkeypatch.setattr(observe_module, "segments", partial(segments, most_bytes=4096))
+
+    in_parts = TFLITE.observe(graph, x, Silent(), histograms=True)
+
+    assert in_parts.keys() == whole.keys()
+    for name, seen in whole.items():
+        size = max(abs(seen.low), abs(seen.high), 1e-6)
+        assert in_parts[name].low == pytest.approx(seen.low, abs=1e-5 * size), name
+        assert in_parts[name].high == pytest.approx(seen.high, abs=1e-5 * size), name
+    for one, other in zip(held, TFLITE.activations(graph, names, x), strict=True):
+        assert one.keys() == other.keys()
+        for name, value in one.items():
+            assert np.allclose(value, other[name], atol=1e-5 * max(1e-6, np.abs(value).max())), name
 
 
 def test_every_activation_is_observed_and_agrees_with_the_plain_kernels(lab):
