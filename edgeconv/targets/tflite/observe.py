@@ -189,9 +189,7 @@ def _feed(x: Array, spec: TensorSpec) -> Array:
     return x[np.newaxis].astype(spec.dtype, copy=False)
 
 
-def _trusted(
-    content: bytes, feeds: list[Array], watched: Mapping[int, str]
-) -> tuple[Any, Any]:
+def _trusted(content: bytes, feeds: list[Array], watched: Mapping[int, str]) -> tuple[Any, Any]:
     """The fast kernels where they write what the plain ones do, else the plain ones; opened."""
     from ai_edge_litert.interpreter import OpResolverType
 
