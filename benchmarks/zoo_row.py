@@ -68,10 +68,11 @@ def memory_bound(model: ZooModel) -> float:
 
 
 def transposes_bound(model: ZooModel) -> int:
-    """Two of the whole graph; ConvNeXt two a block."""
+    """Two of the whole graph, and in ConvNeXt two a block."""
+    blocks = 0
     if model.name.startswith("convnext"):
-        return TRANSPOSES * CONVNEXT_BLOCKS.get(model.name, CONVNEXT_DEEPER_BLOCKS)
-    return TRANSPOSES
+        blocks = CONVNEXT_BLOCKS.get(model.name, CONVNEXT_DEEPER_BLOCKS)
+    return TRANSPOSES * (1 + blocks)
 
 
 def make_row(model: ZooModel, bounds: Bounds, folder: Path) -> dict[str, Any]:
