@@ -34,13 +34,10 @@ BOUNDS = zoo_row.Bounds(pictures=8, latency_s=0.5, input_size=64)
 def test_a_model_of_the_matrix_converts_whole(tmp_path: Path, name: str):
     row = zoo_row.make_row(find(name), BOUNDS, tmp_path)
     for cell in CELLS:
-        assert row[cell]["status"] != "error", f"{cell}: {row[cell].get('reason')}"
+        assert row[cell]["status"] == "pass", f"{cell}: {row[cell].get('reason')}"
     for cell in ("tflite-fp32", "onnx-fp32"):
         assert row[cell]["relative_difference"] <= zoo_row.RELATIVE_BOUND, cell
     for cell in ("onnx-fp32", "onnx-int8"):
         assert row[cell]["transposes"] <= row["transposes_bound"], cell
         assert row[cell]["extra_inputs"] == [], cell
-    for cell in ("tflite-int8", "onnx-int8"):
-        # As far from float as rounding takes random weights, and no further.
-        assert row[cell]["cosine"] > 0.8, cell
     assert not zoo_page.too_much_memory(row), zoo_page.reds(row)
