@@ -65,7 +65,7 @@ built-in pictures and compared on as many others. Int8 figures of random weights
 is lost on the way, not how accurate a trained model stays.
 
 {red} marks what misses its bound: float more than 1e-4 from Keras (largest difference over largest
-logit), int8 below a cosine of 0.9 with float, more than 2 Transposes in ONNX (ConvNeXt: and 2 a block),
+logit), int8 below a cosine of 0.8 with float, more than 2 Transposes in ONNX (ConvNeXt: and 2 a block),
 inputs that the model doesn't have, more than 2.0 GB + 8 x the weights at the peak of the export
 (summed PSS of all its processes), int8 slower than float up to 30 million parameters.
 """
