@@ -24,7 +24,8 @@ examples:
       the five likeliest of ImageNet's classes, with VGG16's own preprocessing
   edgeconv classify cat.jpg --annotate answer.png
       the picture with its answer drawn on it
-  edgeconv classify *.jpg --model flowers.keras --preprocess mobilenetv2 --labels flowers.txt --json
+  edgeconv classify *.jpg --model flowers.keras --preprocess mobilenetv2 \\
+      --labels flowers.txt --json
       your own model
 
 This is the original model, in TensorFlow; edgeconv run asks an exported bundle.

@@ -259,7 +259,7 @@ def test_a_full_disk(run: Run, models: Path, pictures: Path, tmp_path: Path) -> 
 def test_ctrl_c_in_the_middle_leaves_nothing(models: Path, pictures: Path, tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "edgeconv", "export", models / "colours.keras", "--preprocess",
-         "unit", "--calibration", pictures, "--output", tmp_path / "out"],
+         "unit", "--calibration", pictures, "--output", tmp_path / "out", "--no-cache"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "TMPDIR": str(tmp_path)},
         # A shell's background jobs ignore it, and children inherit that.

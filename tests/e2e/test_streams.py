@@ -121,7 +121,7 @@ def test_being_told_to_end_is_as_orderly_as_ctrl_c(
 ) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "edgeconv", "export", models / "colours.keras", "--preprocess",
-         "unit", "--calibration", pictures, "--output", tmp_path / "out"],
+         "unit", "--calibration", pictures, "--output", tmp_path / "out", "--no-cache"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "TMPDIR": str(tmp_path)},
         # An outer nohup ignores SIGHUP, which children inherit.

@@ -54,9 +54,10 @@ def test_the_top_level_is_what_the_design_draws(tracked: list[str]) -> None:
     assert {path.partition("/")[0] for path in tracked} <= TOP_LEVEL
 
 
-def test_a_fresh_clone_has_the_folders_that_the_wheel_takes(tracked: list[str]) -> None:
-    for folder in PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]:
-        assert any(path.startswith(f"{folder}/") for path in tracked), f"{folder}/ has no file"
+def test_a_fresh_clone_has_what_the_wheel_takes(tracked: list[str]) -> None:
+    for place in PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]:
+        held = any(path == place or path.startswith(f"{place}/") for path in tracked)
+        assert held, f"{place} is no file, and no folder with one"
 
 
 def test_constraints_are_sorted_and_unique() -> None:
