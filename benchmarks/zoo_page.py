@@ -60,14 +60,16 @@ the median of the pairs'. They compare within a row. Versions: {versions}.
 
 Weights are random, from seed 0, and made alive: LayerScale 1, then BatchNorm statistics and the
 head's scale set by real pictures, so that logits differ from picture to picture
-(edgeconv/load/random_weights.py). Each model is exported by
-`edgeconv export NAME --weights none --int8 --effort fast`, calibrated on 8 or 16 built-in pictures and compared on as many others. Int8 figures of random weights say that nothing
-is lost on the way, not how accurate a trained model stays.
+(edgeconv/load/random_weights.py). Each model is exported by `edgeconv export NAME --weights none
+--int8 --effort fast`, calibrated on 8 or 16 built-in pictures and compared on as many others.
+Int8 figures of random weights say that nothing is lost on the way, not how accurate a trained
+model stays.
 
-{red} marks what misses its bound: float more than 1e-4 from Keras (largest difference over largest
-logit), int8 below a cosine of 0.8 with float, more than 2 Transposes in ONNX (ConvNeXt: and 2 a
-block), inputs that the model doesn't have, more than 2.0 GB + 8 x the weights at the peak of the export
-(summed PSS of all its processes), int8 slower than float up to 30 million parameters.
+{red} marks what misses its bound: float more than 1e-4 from Keras (largest difference over
+largest logit), int8 below a cosine of 0.8 with float, more than 2 Transposes in ONNX (ConvNeXt:
+and 2 a block), inputs that the model doesn't have, more than 2.0 GB + 8 x the weights at the peak
+of the export (summed PSS of all its processes), int8 slower than float up to 30 million
+parameters.
 """
 
 COSTS = (
