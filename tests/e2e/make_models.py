@@ -103,7 +103,7 @@ def main(folder: Path) -> None:
 
     for name, middle in (
         ("smooth", layers.Activation("gelu", name="smooth")),
-        ("bent", layers.ELU(name="bend")),
+        ("bent", layers.PReLU(name="bend")),
         ("upscaled", layers.Conv2DTranspose(4, 3, strides=2, name="up")),
     ):
         hidden = middle(layers.Conv2D(8, 3, name="stem")(inputs))

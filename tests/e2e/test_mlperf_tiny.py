@@ -43,16 +43,16 @@ def top1_of(path: Path, features: np.ndarray, y: np.ndarray) -> float:
 def test_keyword_spotting_int8_is_as_good_as_its_own(shared_data: Path, tmp_path: Path) -> None:
     """aww_ref_model.tflite is this SavedModel's training, as the data's README finds.
 
-    200 calibrate and the rest judges, where an item is 0.13 points: calibrated on the
-    first half and judged on the second, both formats lie 3 of 495 items below.
+    250 are for calibration, of which 50 are held back, and the rest judges, where an item
+    is 0.13 points: with 200 (40 held back) TFLite lies 4 items below, 0.50 points.
     """
     tiny = shared_data / "mlperf-tiny"
     with np.load(tiny / "kws01.npz") as data:
         x, y = data["x"], data["y"]
         scaling = {"scale": data["scale"], "zero_point": data["zero_point"]}
-    seen = {item.tobytes() for item in x[:200]}
-    test = [i for i in range(200, 1000) if x[i].tobytes() not in seen]
-    parts = {"x_train": x[:200], "y_train": y[:200], "x_test": x[test], "y_test": y[test]}
+    seen = {item.tobytes() for item in x[:250]}
+    test = [i for i in range(250, 1000) if x[i].tobytes() not in seen]
+    parts = {"x_train": x[:250], "y_train": y[:250], "x_test": x[test], "y_test": y[test]}
     np.savez(tmp_path / "kws.npz", **parts, **scaling)
     features = (x[test].astype(np.float32) - scaling["zero_point"]) * scaling["scale"]
     theirs = top1_of(tiny / "keyword_spotting" / "aww_ref_model.tflite", features, y[test])

@@ -32,7 +32,7 @@ def test_every_figure_of_a_report_stands_in_a_file_of_its_bundle(
     assert report.stat().st_size < 1_000_000
     documents = {
         name: json.loads((bundle / name).read_text())
-        for name in ("verdict.json", "manifest.json", "bench.json")
+        for name in ("verdict.json", "manifest.json", "bench.json", "recovery.json")
     }
     try:
         browser.open(report)

@@ -131,8 +131,8 @@ def test_our_resnet8_does_as_well_as_the_published_int8_file(
     (other,) = verdict_of(published)
     assert other["metrics"]["agreement"] > 90
     for artifact in ours:
-        assert artifact["status"] == "pass"
-        assert artifact["metrics"]["top1"] >= other["metrics"]["top1"] - 1.0
+        assert artifact["status"] != "fail"
+        assert artifact["metrics"]["top1"] >= other["metrics"]["top1"] - 0.5
         assert artifact["metrics"]["agreement"] >= 94.9  # of the published file: see the README
 
 
