@@ -8,6 +8,7 @@ densenet121        concatenations all the way
 mobilenet          depthwise convolutions, ReLU6
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,9 @@ from edgeconv.load.zoo import find
 from tests.zoo import zoo_page, zoo_row
 
 BOUNDS = zoo_row.Bounds(pictures=8, latency_s=0.5, input_size=64)
+#: At 64 pixels NASNet's cells see four places at the end, and random weights no signal
+#: that int8 could keep: 2.8 dB in TFLite, 4.6 dB in ONNX.
+SIZES = {"nasnetmobile": 128}
 
 
 @pytest.mark.long
@@ -32,7 +36,8 @@ BOUNDS = zoo_row.Bounds(pictures=8, latency_s=0.5, input_size=64)
     ],
 )
 def test_a_model_of_the_matrix_converts_whole(tmp_path: Path, name: str):
-    row = zoo_row.make_row(find(name), BOUNDS, tmp_path)
+    bounds = replace(BOUNDS, input_size=SIZES.get(name, BOUNDS.input_size))
+    row = zoo_row.make_row(find(name), bounds, tmp_path)
     for cell in CELLS:
         assert row[cell]["status"] == "pass", f"{cell}: {row[cell].get('reason')}"
     for cell in ("tflite-fp32", "onnx-fp32"):
