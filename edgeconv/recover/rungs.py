@@ -20,11 +20,9 @@ __all__ = ["PASS_ORDER", "RUNGS", "Rung"]
 #: then what rounds weights, then what takes back the mean of the rounding.
 PASS_ORDER: Final = (
     "equalize",
-    "absorb_high_bias",
     "lift_channels",
     "adaptive_rounding",
     "correct_bias",
-    "correct_bias_analytic",
 )
 
 
@@ -96,7 +94,6 @@ RUNGS: Final = (
     *_RANGES,
     _pass("correct_bias", "bias correction", "biases take back the mean error of rounding"),
     _pass("equalize", "equalization", "channels of neighbouring layers get like ranges"),
-    _pass("absorb_high_bias", "high-bias absorption", "large biases move to the next layer"),
     *_RANGES,
     _pass("adaptive_rounding", "adaptive rounding", "weights rounded for the outputs", slow=True),
 )
