@@ -85,7 +85,7 @@ def write(model: ModelT, path: Path) -> None:
     write_bytes(memoryview(builder.Bytes)[builder.Head() :], path)
 
 
-def to_bytes(model: ModelT) -> bytes | bytearray:
+def to_bytes(model: ModelT) -> bytes:
     """``model`` with its constants inside the flatbuffer, 16-byte aligned.
 
     ai-edge-quantizer appends them behind it, which older runtimes can't read.
@@ -93,8 +93,9 @@ def to_bytes(model: ModelT) -> bytes | bytearray:
     Raises:
         Unsupported: The file would not fit in a flatbuffer (2 GiB).
     """
-    content: bytes | bytearray = _packed(model).Output()
-    return content
+    builder = _packed(model)
+    # Its Output() is a bytearray, which those who read models would copy once more.
+    return bytes(memoryview(builder.Bytes)[builder.Head() :])
 
 
 def _packed(model: ModelT) -> Any:

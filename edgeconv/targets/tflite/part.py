@@ -168,13 +168,13 @@ class _Part:
 
     def __init__(
         self,
-        content: bytes | bytearray,
+        content: bytes,
         feeds: Sequence[str],
         addends: Sequence[str],
         outputs: Sequence[str],
         passed: Sequence[str],
     ) -> None:
-        self._interpreter = _opened(bytes(content))
+        self._interpreter = _opened(content)
         slots = self._interpreter.get_input_details()
         numbers = [int(slot["index"]) for slot in slots]
         self._feeds = dict(zip(feeds, numbers, strict=False))

@@ -112,4 +112,4 @@ def _cut_out(
     used = {main.tensors[i].buffer for i in _numbers(part, "inputs") | _numbers(part, "outputs")}
     nothing = schema.BufferT()
     made.buffers = [buffer if n in used else nothing for n, buffer in enumerate(model.buffers)]
-    return bytes(fb.to_bytes(made))
+    return fb.to_bytes(made)

@@ -71,7 +71,9 @@ def blame(
         for chunk in chunks(chosen, sizes):
             key = tuple(unit.order for unit in chunk)
             if key not in kept:
-                # One at a time: each holds both models.
+                # One at a time: each holds both models twice, and who asked may hold the last.
+                for last in kept.values():
+                    last.close()
                 kept.clear()
                 kept[key] = Viewer(reference, candidate, inputs, pairs, chunk)
             yield kept[key]

@@ -130,6 +130,10 @@ class Viewer:
                 ),
             )
 
+    def close(self) -> None:
+        """Let the sessions go; there is nothing to be looked at any more."""
+        del self._whole, self._units
+
     def _raw(self, feeds: Mapping[str, Array]) -> Mapping[str, Array]:
         """The candidate's own inputs in its own form."""
         return {

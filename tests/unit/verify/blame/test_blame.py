@@ -185,6 +185,21 @@ def test_chunks_of_a_large_model_come_to_the_same(good, monkeypatch):
         assert one["share"] == pytest.approx(other["share"], abs=2.0)
 
 
+def test_the_sessions_of_a_chunk_are_gone_before_the_next_ones_are_made(good, monkeypatch):
+    made: list[runs.Viewer] = []
+
+    class Watched(runs.Viewer):
+        def __init__(self, *arguments):
+            assert not any("_whole" in vars(viewer) for viewer in made)
+            super().__init__(*arguments)
+            made.append(self)
+
+    monkeypatch.setattr(layers, "Viewer", Watched)
+    monkeypatch.setattr(runs, "_MOST_VALUES", 1)
+    blame(good[1], good[0], X)
+    assert len(made) > 1
+
+
 def test_a_dear_model_is_blamed_with_few_runs(good, monkeypatch, tmp_path):
     monkeypatch.setattr(share, "_WORK", 1.0)
     faulty = broken(good, "project", ANYWHERE["kernel scale doubled"], tmp_path)
