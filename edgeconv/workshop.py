@@ -38,13 +38,13 @@ _ENVIRONMENT = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
     "TF_CPP_MAX_VLOG_LEVEL": "0",
     "KERAS_BACKEND": "tensorflow",
-    # The reference is the CPU's answer on every machine.
-    "CUDA_VISIBLE_DEVICES": "-1",
     # Converters iterate over sets of names; this makes their order the same every time.
     "PYTHONHASHSEED": "0",
     # A folder of someone else's on PYTHONPATH must not shadow TensorFlow's modules.
     "PYTHONSAFEPATH": "1",
 }
+#: The reference is the CPU's answer on every machine.
+_NO_GPU = {"CUDA_VISIBLE_DEVICES": "-1"}
 
 
 #: Looking through all objects for garbage takes half a second, too much after each small batch.
@@ -60,10 +60,14 @@ class Workshop:
     Args:
         folder: Scratch folder for the child's log.
         cache: Where callers may keep what functions returned; None for nowhere.
+        gpu: The child sees the machine's GPUs. For training alone: what models answer is
+            asked of the CPU.
     """
 
-    def __init__(self, folder: Path, cache: Cache | None = None) -> None:
+    def __init__(self, folder: Path, cache: Cache | None = None, *, gpu: bool = False) -> None:
         self.cache = cache
+        hidden = {} if gpu else _NO_GPU
+        self._environment = {**os.environ, **_ENVIRONMENT, **hidden}
         self._log = folder / "workshop.log"
         self._one_at_a_time = threading.Lock()
         self._child: subprocess.Popen[bytes] | None = None
@@ -85,7 +89,7 @@ class Workshop:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                env={**os.environ, **_ENVIRONMENT},
+                env=self._environment,
                 # Ctrl-C reaches the parent alone, which ends the child in order.
                 start_new_session=True,
             )

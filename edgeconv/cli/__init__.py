@@ -26,6 +26,7 @@ COMMANDS = {
     "verify": "hold a bundle or a model file against its original, as a gate",
     "run": "classify pictures with a bundle, without TensorFlow",
     "classify": "ask a Keras model what it sees in a picture",
+    "finetune": "train a classifier of your own classes from a folder of pictures",
     "embed": "turn pictures into vectors, with a headless model or a bundle",
     "bench": "measure latency, throughput, load time and memory of a bundle",
     "explain": "say which layers of a bundle stayed in float and why, and what else was tried",

@@ -96,6 +96,10 @@ class Console:
         if self._bar is not None and self._task is not None:
             self._bar.advance(self._task, steps)
 
+    def retitle(self, title: str) -> None:
+        """What the line of the current stage is to say when it is done."""
+        self._title = title
+
     def note(self, text: str) -> None:
         """A line that a person should read."""
         if self._bar is not None:

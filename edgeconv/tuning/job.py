@@ -1,0 +1,275 @@
+"""A fine-tuning from the order to the file: pictures, base, training, what is known, report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from edgeconv import __version__, knowledge
+from edgeconv.errors import HostFailure, UsageError
+from edgeconv.finetune import TEST, TRAIN, VALIDATION, best, class_weights, train
+from edgeconv.finetune.checkpoint import Checkpoint, Store
+from edgeconv.history import Epoch, TestResult
+from edgeconv.knowledge import Knowledge
+from edgeconv.pictures import printable
+from edgeconv.progress import Progress, Silent
+from edgeconv.tuning.base import Base, check_base, find_base
+from edgeconv.tuning.order import Finetuned, FinetuneRequest, training_folder
+from edgeconv.tuning.pictures import Gathered, gather, store_pixels
+from edgeconv.types import Interval
+from edgeconv.verify.paired import wilson
+from edgeconv.workshop import Workshop
+
+__all__ = ["finetune"]
+
+_CHILD = "edgeconv.finetune.child:"
+
+
+def finetune(
+    request: FinetuneRequest,
+    progress: Progress | None = None,
+    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+) -> Finetuned:
+    """Train a classifier of a folder's classes on a base of the zoo.
+
+    Args:
+        request: What, with what, and how.
+        progress: Told what is being done.
+        on_epoch: Told when an epoch is done.
+
+    Returns:
+        Where the model lies and how well it does. Training that was interrupted goes on
+        with ``resume``.
+
+    Raises:
+        EdgeconvError: What is wrong with the order or the pictures; the output is then as
+            it was.
+    """
+    watch = progress or Silent()
+    request = replace(
+        request, settings=replace(request.settings, scratch=request.weights == "none")
+    )
+    store = Store(training_folder(request.output))
+    check_base(request)
+    _check_output(request, store)
+    gathered = gather(
+        request.data,
+        request.test,
+        find_preprocess(request),
+        request.settings.seed,
+        watch,
+    )
+    base = find_base(request, watch)
+    if request.settings.scratch:
+        watch.note("weights are random (--weights none): the network starts from nothing")
+    job = _Job(request, base, gathered, store, watch)
+    job.knowledge({})  # refuses names that no model file can hold, before anything slow
+    return job.run(on_epoch)
+
+
+def find_preprocess(request: FinetuneRequest) -> Any:
+    """How pictures become inputs, told from the order alone."""
+    return Base(check_base(request), None, "").preprocess
+
+
+def _check_output(request: FinetuneRequest, store: Store) -> None:
+    """See that the output may be written, and that there is something to resume."""
+    output = request.output
+    if output.suffix != ".keras":
+        raise UsageError(
+            f"--output writes .keras, and {output.name} says otherwise.", "Use .keras."
+        )
+    if not output.parent.is_dir():
+        raise UsageError(f"There is no folder {output.parent}.", "Make it, or write elsewhere.")
+    if request.resume and not store.exists():
+        done = output.exists()
+        raise UsageError(
+            f"{output} is finished; there is nothing to resume."
+            if done
+            else f"{store.folder} holds no training that could be resumed.",
+            "Leave --resume out." if not done else "Train anew with --force, without --resume.",
+        )
+    if request.resume or request.force:
+        return
+    if store.exists():
+        raise UsageError(
+            f"{store.folder} holds a training that was not finished.",
+            "Go on with --resume, or begin anew with --force.",
+        )
+    if output.exists():
+        raise UsageError(f"{output} already exists.", "Add --force to replace it.")
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A training that can begin."""
+
+    request: FinetuneRequest
+    base: Base
+    gathered: Gathered
+    store: Store
+    watch: Progress
+
+    def run(self, on_epoch: Callable[[Epoch], None]) -> Finetuned:
+        store, settings = self.store, self.request.settings
+        checkpoint = self._checkpoint()
+        try:
+            store.folder.mkdir(exist_ok=True)
+            if not self.request.resume:
+                store.clear()
+                store.write(checkpoint)
+        except OSError as error:
+            raise HostFailure(
+                f"{store.folder} can't be written: {error.strerror}.", "Write elsewhere."
+            ) from error
+        store_pixels(self.gathered, store.pixels, self.watch)
+        with Workshop(store.folder, gpu=True) as workshop:
+            self._open(workshop)
+            epochs = train(workshop, store, checkpoint, settings, self.watch, on_epoch)
+            return self._finish(workshop, epochs)
+
+    def _checkpoint(self) -> Checkpoint:
+        """Where to go on: at the beginning, or where a training of the same order stopped."""
+        identity = {
+            **self.base.to_json(),
+            **self.request.settings.to_json(),
+            "pictures": self.gathered.fingerprint,
+        }
+        if not self.request.resume:
+            return Checkpoint(identity)
+        checkpoint = self.store.read()
+        _refuse_other(checkpoint.identity, identity, self.store.folder)
+        return checkpoint
+
+    def _open(self, workshop: Workshop) -> None:
+        base, wanted = self.base, self.base.variant
+        train_places = self.gathered.places(TRAIN)
+        classes = self.gathered.classes
+        self.watch.stage(f"open {wanted.model.name}")
+        gpu = workshop.call(_CHILD + "accelerator", self.watch)
+        if gpu:
+            self.watch.note(f"trains on {gpu}, in float16 where that is safe")
+        workshop.call(
+            "edgeconv.tuning.base:open_base",
+            self.watch,
+            constructor=wanted.model.constructor,
+            size=wanted.size,
+            classes=wanted.classes,
+            alpha=wanted.alpha,
+            weights=str(base.weights) if base.weights else None,
+            seed=self.request.settings.seed,
+        )
+        weights = class_weights([classes[place] for place in train_places], len(self.labels))
+        workshop.call(
+            _CHILD + "open_network",
+            self.watch,
+            pixels=str(self.store.pixels),
+            classes=list(classes),
+            train=train_places,
+            validation=self.gathered.places(VALIDATION),
+            weights=list(weights),
+            preprocess=base.preprocess.to_json(),
+            settings=self.request.settings.to_json(),
+            mixed=bool(gpu),
+        )
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self.gathered.labels
+
+    def _finish(self, workshop: Workshop, epochs: tuple[Epoch, ...]) -> Finetuned:
+        """Save the best weights, test them, and put all in its place."""
+        from edgeconv.report.training import write_training
+
+        output, folder = self.request.output, self.store.folder
+        aside = folder / f".{output.name}"
+        self.watch.stage("save the model")
+        workshop.call(_CHILD + "save", self.watch, output=str(aside))
+        test = self._test(workshop)
+        known: dict[str, Any] = {"epochs": len(epochs), "best_epoch": best(epochs).epoch}
+        accuracy = None if test is None else _accuracy(test)
+        if accuracy is not None:
+            known["test_accuracy"] = accuracy.estimate
+        self.watch.stage("write the report")
+        knowledge.write(aside, self.knowledge(known))
+        write_training(folder, epochs, test, self.labels)
+        aside.replace(output)
+        self.store.clear()
+        counts = self.gathered.counts()
+        return Finetuned(
+            output,
+            folder,
+            self.base.variant.size,
+            self.labels,
+            counts,
+            epochs,
+            best(epochs),
+            test,
+            accuracy,
+        )
+
+    def _test(self, workshop: Workshop) -> TestResult | None:
+        members = self.gathered.splits[TEST]
+        if not members:
+            self.watch.note("no picture is left to test with; give some with --test DIR")
+            return None
+        self.watch.stage("test", len(members))
+        found = workshop.call(
+            _CHILD + "answer", self.watch, places=[member.place for member in members]
+        )
+        return TestResult(
+            self.labels,
+            tuple(member.class_index for member in members),
+            tuple(found),
+            tuple(member.file for member in members),
+        )
+
+    def knowledge(self, results: Mapping[str, Any]) -> Knowledge:
+        """What the model is to know of itself."""
+        request, gathered = self.request, self.gathered
+        roots = dict.fromkeys((TRAIN, VALIDATION, TEST), request.data)
+        if request.test is not None:
+            roots[TEST] = request.test
+        splits = {
+            name: gathered.recorded(name, knowledge.root_of(request.output, root))
+            for name, root in roots.items()
+            if gathered.splits[name]
+        }
+        settings = request.settings.to_json()
+        provenance = {"edgeconv": __version__, **self.base.to_json(), **settings, **results}
+        return Knowledge(self.base.preprocess, gathered.labels, splits, provenance)
+
+
+def _accuracy(test: TestResult) -> Interval:
+    right = sum(a == b for a, b in zip(test.true, test.predicted, strict=True))
+    return wilson(right, len(test.true))
+
+
+#: What a person changed where a checkpoint says otherwise.
+_NAMES: Mapping[str, str] = {
+    "base": "BASE",
+    "size": "--size",
+    "alpha": "--alpha",
+    "weights": "--weights",
+    "weights_sha256": "the weights file",
+    "epochs": "--epochs",
+    "unfreeze": "--unfreeze",
+    "scratch": "--weights",
+    "batch": "--batch",
+    "learning_rate": "--learning-rate",
+    "seed": "--seed",
+    "pictures": "the pictures, or their division,",
+}
+
+
+def _refuse_other(known: Mapping[str, Any], wanted: Mapping[str, Any], folder: Path) -> None:
+    for key, name in _NAMES.items():
+        before, now = known.get(key), wanted.get(key)
+        if before != now:
+            detail = "" if key in ("pictures", "weights_sha256") else f" ({before}, now {now})"
+            raise UsageError(
+                f"{printable(folder)} was begun with other values: {name} differs{detail}.",
+                "Give what it was begun with, or begin anew with --force.",
+            )
