@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from edgeconv.finetune import arrays
+from edgeconv.finetune.material import Pictures, Pixels
 from edgeconv.finetune.network import Network
 from edgeconv.finetune.settings import Settings
-from edgeconv.finetune.trainer import Pictures, Trainer
+from edgeconv.finetune.trainer import Trainer
 from edgeconv.preprocess import Preprocess
 from edgeconv.progress import Progress
 
@@ -59,8 +60,8 @@ def open_network(
     )
     how = Settings.from_json(settings)
     network = Network(state.pop("base"), len(weights), how, mixed=mixed)
-    folder = Path(pixels).parent
-    state["trainer"] = Trainer(network, pictures, Preprocess.from_json(preprocess), how, folder)
+    seen = Pixels(pictures, network, Preprocess.from_json(preprocess))
+    state["trainer"] = Trainer(seen, how, Path(pixels).with_name("features.npy"))
 
 
 def begin(state: State, progress: Progress, *, phase: str) -> None:
