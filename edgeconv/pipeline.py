@@ -15,12 +15,11 @@ from edgeconv.cache import user_cache
 from edgeconv.order import Export, ExportRequest
 from edgeconv.progress import Progress, Silent
 from edgeconv.targets import TARGETS
-from edgeconv.types import Precision, Recipe
+from edgeconv.types import Recipe
 from edgeconv.workshop import Workshop
 
 __all__ = ["Export", "ExportRequest", "export"]
 
-_CALIBRATED: tuple[Precision, ...] = ("int8", "int16x8")
 _FLOAT = Recipe(precision="fp32", passes=())
 _GOLDEN_ITEMS = 2
 
@@ -39,6 +38,7 @@ def export(request: ExportRequest, progress: Progress | None = None) -> Export:
         EdgeconvError: Nothing was written then.
     """
     watch = progress or Silent()
+    request = steps.remember(request)
     recipe, destination = request.recipe, steps.check(request, watch)
     cache = user_cache(watch) if request.cache else None
     with tempfile.TemporaryDirectory(prefix="edgeconv-") as name, ThreadPoolExecutor(1) as aside:
@@ -49,7 +49,7 @@ def export(request: ExportRequest, progress: Progress | None = None) -> Export:
             source = load.load(request.model, workshop, folder, watch)
             source = steps.refuse_source(source, request, watch)
             source = data.with_input_scale(request.data, source, watch)
-            calibrates = recipe.precision in _CALIBRATED
+            calibrates = recipe.precision in steps.CALIBRATED
             calibration, parity = data.choose(request.data, source, calibrates, watch)
             source = load.settle_task(source, labelled=parity.labelled)
             if calibrates and request.data.synthesises:

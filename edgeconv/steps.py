@@ -31,6 +31,7 @@ from edgeconv.types import (
 from edgeconv.workshop import Workshop
 
 __all__ = [
+    "CALIBRATED",
     "Found",
     "Piece",
     "check",
@@ -39,9 +40,11 @@ __all__ = [
     "make",
     "observe",
     "page",
+    "prepared",
     "refuse_graph",
     "refuse_overflow",
     "refuse_source",
+    "remember",
     "rescale",
     "synthesise",
     "threads",
@@ -50,6 +53,8 @@ __all__ = [
     "write",
 ]
 
+#: Precisions whose ranges come from data.
+CALIBRATED: tuple[Precision, ...] = ("int8", "int16x8")
 _QUANTIZED: tuple[Precision, ...] = ("int8", "int16x8", "dynamic")
 #: Items on which layers are compared; their sums hardly change with more.
 _BLAMED_ITEMS = 4
@@ -71,12 +76,17 @@ class Piece:
         ranges: What calibration saw in it; none where the precision needs none.
         calibration: On what; None likewise.
         rescaled: The same after passes that rescale channels, by their names.
+        train: (graph, recipe, folder) -> the graph with trained weights; None where no
+            recipe asks for it.
         memo: What passes worked out, for every format and recipe.
     """
 
     graph: FloatGraph
     ranges: Ranges
     calibration: Dataset | None
+    train: Callable[[FloatGraph, Recipe, Path], FloatGraph] | None = field(
+        default=None, repr=False, compare=False
+    )
     rescaled: dict[tuple[str, ...], Piece] = field(default_factory=dict, repr=False, compare=False)
     memo: prepare.Memo = field(default_factory=dict, repr=False, compare=False)
 
@@ -101,6 +111,18 @@ class Found:
     def artifacts(self) -> list[Artifact]:
         """Without what runs them."""
         return [artifact for artifact, _ in self.made]
+
+
+#: What to do where the pictures that a model file names are not there any more.
+_MOVED = (
+    "Say where the folder lies now with --data DIR, or name other pictures with --calibration"
+    " and --parity."
+)
+
+
+def remember(request: ExportRequest) -> ExportRequest:
+    """The order with what a fine-tuned model file says of its pictures."""
+    return replace(request, data=data.remembered(request.data, request.model.model, _MOVED))
 
 
 def check(request: ExportRequest, watch: Progress) -> Path:
@@ -128,7 +150,7 @@ def check(request: ExportRequest, watch: Progress) -> Path:
     device.refuse_clash()
     device.refuse_missing(request.formats)
     load.check(request.model)
-    data.check(request.data)
+    data.check(request.data, calibrates=request.recipe.precision in CALIBRATED)
     destination = package.destination(request.output, request.model.name, request.recipe.precision)
     package.check_destination(destination, force=request.force)
     if request.device is not None:
@@ -217,7 +239,7 @@ def observe(
 
 
 def make(piece: Piece, recipe: Recipe, folder: Path) -> tuple[Artifact, Model]:
-    """Clip the ranges, prepare the weights, quantize.
+    """Clip the ranges, prepare the weights, train them where the recipe says so, quantize.
 
     Args:
         piece: A float graph and what was seen in it.
@@ -227,13 +249,28 @@ def make(piece: Piece, recipe: Recipe, folder: Path) -> tuple[Artifact, Model]:
     Returns:
         The artifact, and what runs it.
     """
+    graph, ranges = prepared(piece, recipe, folder)
+    if recipe.qat is not None and piece.train is not None:
+        graph = piece.train(graph, recipe, folder)
+    return write(graph, ranges, recipe, folder)
+
+
+def prepared(piece: Piece, recipe: Recipe, folder: Path) -> tuple[FloatGraph, Ranges]:
+    """The graph after the recipe's passes, and its clipped ranges; not trained.
+
+    Args:
+        piece: A float graph and what was seen in it.
+        recipe: How.
+        folder: Scratch.
+    """
     if piece.calibration is None:
-        return write(piece.graph, {}, recipe, folder)
+        return piece.graph, {}
+    recipe = replace(recipe, qat=None)
     samples = prepare.Samples(piece.calibration, piece.memo)
     target, piece = TARGETS[piece.graph.format], rescale(piece, recipe)
     clipped = clip(piece.ranges, recipe, piece.graph)
-    prepared = prepare.apply(target, piece.graph, clipped, recipe, folder, samples)
-    return write(prepared, clipped, recipe, folder)
+    graph = prepare.apply(target, piece.graph, clipped, recipe, folder, samples)
+    return graph, clipped
 
 
 def rescale(piece: Piece, recipe: Recipe) -> Piece:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from edgeconv.cli import search
-from edgeconv.cli.arguments import filled, whole_number
+from edgeconv.cli.arguments import filled, filled_path, whole_number
 from edgeconv.cli.console import Console
 from edgeconv.cli.table import export_table, search_table
 from edgeconv.errors import UsageError
@@ -27,6 +27,11 @@ examples:
       a zoo model with its ImageNet weights; calibrated and judged on the built-in pictures
   edgeconv export mobilenetv2 --alpha 0.35 --input-size 96 --no-top
       the same, narrower, for smaller pictures, and without its classifier: embeddings
+  edgeconv export flowers.keras --int8
+      made by edgeconv finetune: the file itself says its preprocessing and labels, and the
+      pictures: calibrated on those that trained it, judged on those that training never saw
+  edgeconv export flowers.keras --data /media/flowers
+      the same, where the folder of pictures has moved since
   edgeconv export flowers.keras --preprocess mobilenetv2 --labels flowers.txt \\
       --calibration flowers/
       your own classifier; the folder (one subfolder a class) is split into two halves,
@@ -138,12 +143,20 @@ def _configure_data(group: argparse._ArgumentGroup) -> None:
         "--calibration",
         metavar="DATA|none",
         help="folder (one subfolder a class), CSV manifest or .npz; PATH:SPLIT picks a split; "
-        "built-in pictures by default; none synthesises inputs from the model's BatchNorms",
+        "by default what the file of a fine-tuned model names, else built-in pictures; "
+        "none synthesises inputs from the model's BatchNorms",
     )
     group.add_argument(
         "--parity",
         metavar="DATA",
         help="what parity is judged on; by default the half of --calibration that is held back",
+    )
+    group.add_argument(
+        "--data",
+        type=filled_path,
+        metavar="DIR",
+        help="where the folder lies now that a model of edgeconv finetune was trained from, if "
+        "it was moved; for other models, see --calibration",
     )
     group.add_argument("--x-key", default="x", metavar="NAME", help="array of inputs in .npz")
     group.add_argument("--y-key", default="y", metavar="NAME", help="array of labels in .npz")
@@ -240,6 +253,7 @@ def _request(args: argparse.Namespace) -> ExportRequest:
             x_key=args.x_key,
             y_key=args.y_key,
             seed=args.seed,
+            moved=args.data,
         ),
         recipe=recipe,
         formats=_formats(args.format, target),

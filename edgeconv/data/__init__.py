@@ -1,6 +1,6 @@
 """Data: folders, manifests and arrays as streams of preprocessed batches."""
 
-from edgeconv.data.choose import DataRequest, check, choose
+from edgeconv.data.choose import DataRequest, check, choose, remembered
 from edgeconv.data.files import picture_items
 from edgeconv.data.folder import read_folder
 from edgeconv.data.held import hold_back
@@ -27,6 +27,7 @@ __all__ = [
     "read_manifest",
     "ready_items",
     "refuse_overlap",
+    "remembered",
     "split",
     "thumbnails",
     "with_input_scale",

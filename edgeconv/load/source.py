@@ -9,7 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from edgeconv import knowledge
 from edgeconv.errors import InternalError, RefusedInput, UsageError
+from edgeconv.knowledge import Knowledge
 from edgeconv.load import zoo
 from edgeconv.load.guard import check_source
 from edgeconv.load.imagenet import imagenet_labels
@@ -32,8 +34,9 @@ class LoadRequest:
     Attributes:
         model: Zoo name or path.
         weights: For zoo names: ``imagenet``, ``none`` (seeded random) or a file.
-        preprocess: Zoo name, plain preset, or TOML file; None to take the zoo's own.
-        labels: File of class names, or None.
+        preprocess: Zoo name, plain preset, or TOML file; None to take the zoo's own, or what
+            the file knows of itself.
+        labels: File of class names, or None likewise.
         input_size: Rows and columns (or the length of a series) for a free input, or
             those of a zoo model; None for its own.
         classes: Of a zoo model; None for ImageNet's.
@@ -79,6 +82,7 @@ def check(request: LoadRequest) -> None:
         )
     if is_path(request.model):
         check_source(Path(request.model), trust=request.trust)
+        knowledge.read(Path(request.model))
         _refuse_zoo_options(request)
     else:
         _variant(request)
@@ -111,8 +115,9 @@ def load(request: LoadRequest, workshop: Workshop, folder: Path, progress: Progr
     opener = _Opener(request, workshop, frozen, progress)
     info, model, provenance = opener.open_file() if is_path(request.model) else opener.open_zoo()
     inputs, outputs = _specs(info["inputs"]), _specs(info["outputs"])
-    preprocess = _preprocess(request, model, inputs[0])
-    labels = _labels(request, preprocess, outputs[0], progress)
+    known = knowledge.read(Path(request.model))
+    preprocess = _preprocess(request, model, inputs[0], known)
+    labels = _labels(request, preprocess, outputs[0], known, progress)
     return SourceModel(
         name=request.name,
         graph=frozen,
@@ -123,7 +128,7 @@ def load(request: LoadRequest, workshop: Workshop, folder: Path, progress: Progr
         preprocess=preprocess,
         labels=labels,
         layers=tuple(info["layers"]),
-        provenance={**provenance, "parameters": info["parameters"]},
+        provenance={**provenance, "parameters": info["parameters"], **_training(known)},
         operators=tuple((layer, operator) for layer, operator in info["operators"]),
         weight_count=info["weight_count"],
         activation_count=info["activation_count"],
@@ -277,7 +282,17 @@ def _sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _preprocess(request: LoadRequest, model: zoo.ZooModel | None, spec: TensorSpec) -> Preprocess:
+def _training(known: Knowledge | None) -> dict[str, Any]:
+    """What a bundle is to say of the training; where its pictures lay is nobody's business."""
+    if known is None:
+        return {}
+    counts = {name: len(split.entries) for name, split in known.splits.items()}
+    return {"training": {**known.provenance, "pictures": counts}}
+
+
+def _preprocess(
+    request: LoadRequest, model: zoo.ZooModel | None, spec: TensorSpec, known: Knowledge | None
+) -> Preprocess:
     shape = spec.shape[1:]
     channels_first = len(shape) == 3 and shape[0] in (1, 3) and shape[2] not in (1, 3)
     if channels_first:
@@ -285,6 +300,8 @@ def _preprocess(request: LoadRequest, model: zoo.ZooModel | None, spec: TensorSp
     picture = len(shape) == 3 and shape[2] in (1, 3)
     height, width = (shape[0] or 0, shape[1] or 0) if picture else (0, 0)
     wanted = request.preprocess
+    if wanted is None and known is not None:
+        return _fitting(known.preprocess, spec, f"What {Path(request.model).name} knows of itself")
     if wanted == "array" or (wanted is None and model is None and not picture):
         return Preprocess(kind="array")
     if wanted is None and model is None:
@@ -317,9 +334,13 @@ def _read_preprocess(path: Path, spec: TensorSpec) -> Preprocess:
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path.name} is no TOML: {error}.", "See docs/preprocess.md.") from None
+    return _fitting(found, spec, path.name)
+
+
+def _fitting(found: Preprocess, spec: TensorSpec, what: str) -> Preprocess:
     if found.kind == "image" and found.shape[1:] != spec.shape[1:]:
         raise UsageError(
-            f"{path.name} makes inputs of the shape {list(found.shape[1:])},"
+            f"{what} makes inputs of the shape {list(found.shape[1:])},"
             f" the model takes {list(spec.shape[1:])}.",
             "Set its height, width, color and layout to the model's.",
         )
@@ -327,16 +348,23 @@ def _read_preprocess(path: Path, spec: TensorSpec) -> Preprocess:
 
 
 def _labels(
-    request: LoadRequest, preprocess: Preprocess, spec: TensorSpec, progress: Progress
+    request: LoadRequest,
+    preprocess: Preprocess,
+    spec: TensorSpec,
+    known: Knowledge | None,
+    progress: Progress,
 ) -> tuple[str, ...]:
     classes = spec.shape[-1] if len(spec.shape) == 2 else None
+    labels = known.labels if known is not None else ()
     if request.labels is not None:
         labels = read_labels(request.labels)
+    if labels:
+        name = Path(request.labels or request.model).name
         if classes == 1 and len(labels) == 2:
             return labels
         if classes is not None and len(labels) != classes:
             raise UsageError(
-                f"{request.labels.name} has {len(labels)} labels, the model {classes} classes.",
+                f"{name} has {len(labels)} labels, the model {classes} classes.",
                 "Give one label a line, in the order of the model's outputs.",
             )
         return labels

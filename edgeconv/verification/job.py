@@ -59,6 +59,7 @@ def verify(request: VerifyRequest, progress: Progress | None = None) -> Verifica
         EdgeconvError: Nothing could be judged.
     """
     watch = _Notes(progress or Silent())
+    request = _remembering(request)
     data.check(request.data)
     if request.on is not None:
         on_device.check_order(request.on, request.candidate)
@@ -103,6 +104,21 @@ def verify(request: VerifyRequest, progress: Progress | None = None) -> Verifica
         notes=tuple(watch.notes),
         device=facts,
     )
+
+
+#: What to do where the pictures that a model file names are not there any more.
+_MOVED = (
+    "Name their folder where it lies now, --data FOLDER:test, or judge on other pictures with"
+    " --data DATA."
+)
+
+
+def _remembering(request: VerifyRequest) -> VerifyRequest:
+    """The order with what a fine-tuned original says of its pictures."""
+    if not isinstance(request.against, LoadRequest):
+        return request
+    known = data.remembered(request.data, request.against.model, _MOVED)
+    return replace(request, data=known)
 
 
 def _enter_device(

@@ -9,7 +9,7 @@ from typing import Any
 
 import tomli_w
 
-from edgeconv import data, load
+from edgeconv import data, knowledge, load
 from edgeconv.data import DataRequest, Items
 from edgeconv.errors import UsageError
 from edgeconv.load import LoadRequest, wishes
@@ -131,7 +131,7 @@ def load_original(
     request = replace(request, keep_softmax=request.keep_softmax or candidate.keeps_head)
     said = candidate.source
     borrowed = []
-    if said is not None and request.preprocess is None and _is_file(request):
+    if said is not None and request.preprocess is None and _says_nothing(request):
         path = folder / "preprocess.toml"
         path.write_text(tomli_w.dumps(said.preprocess.to_json()), encoding="utf-8")
         request = replace(request, preprocess=str(path))
@@ -154,8 +154,9 @@ def load_original(
     return source
 
 
-def _is_file(request: LoadRequest) -> bool:
-    return Path(request.model).exists()
+def _says_nothing(request: LoadRequest) -> bool:
+    """A model file that edgeconv didn't train; a zoo model says how it is fed."""
+    return Path(request.model).exists() and knowledge.read(Path(request.model)) is None
 
 
 def _units(source: SourceModel) -> int | None:
