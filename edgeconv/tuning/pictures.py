@@ -176,7 +176,7 @@ def _has_picture(folder: Path) -> bool:
 
 def _refuse_nested(folder: Path, names: Sequence[str]) -> None:
     """Most often the folder above the one that was meant was given."""
-    for name in names:
+    for name in sorted(names, key=lambda name: not name.lower().startswith("train")):
         if any(_is_class(child) for child in (folder / name).iterdir()):
             inside = f"--data {printable(folder / name)}"
             raise RefusedInput(
@@ -234,7 +234,8 @@ def _tell(
         progress.note(f"only two pictures of {_list(few)}: one is learnt from, one validates")
     copies = len(hashes) - len(set(hashes))
     if copies:
-        progress.note(f"{copies} pictures are copies of others; copies stay in one split")
+        what = "1 picture is a copy of another" if copies == 1 else f"{copies} pictures are copies"
+        progress.note(f"{what}; copies stay in one split")
     counts = Counter(classes)
     if max(counts.values()) > 2 * min(counts.values()):
         progress.note(
