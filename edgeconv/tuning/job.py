@@ -15,6 +15,7 @@ from edgeconv.history import Epoch, TestResult
 from edgeconv.knowledge import Knowledge
 from edgeconv.pictures import printable
 from edgeconv.progress import Progress, Silent
+from edgeconv.report.training import require_drawing, write_training
 from edgeconv.tuning.base import Base, check_base, find_base
 from edgeconv.tuning.order import Finetuned, FinetuneRequest, training_folder
 from edgeconv.tuning.pictures import Gathered, gather, store_pixels
@@ -54,6 +55,7 @@ def finetune(
     store = Store(training_folder(request.output))
     check_base(request)
     _check_output(request, store)
+    require_drawing()
     gathered = gather(
         request.data,
         request.test,
@@ -181,8 +183,6 @@ class _Job:
 
     def _finish(self, workshop: Workshop, epochs: tuple[Epoch, ...]) -> Finetuned:
         """Save the best weights, test them, and put all in its place."""
-        from edgeconv.report.training import write_training
-
         output, folder = self.request.output, self.store.folder
         aside = folder / f".{output.name}"
         self.watch.stage("save the model")

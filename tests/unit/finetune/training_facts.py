@@ -1,0 +1,160 @@
+"""What the test of training asks in the TensorFlow process, once for all its tests."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgeconv.finetune import arrays, augment
+from edgeconv.finetune.child import accelerator, answer, open_network, save
+from edgeconv.finetune.settings import FINE, HEAD, Settings
+from edgeconv.load import zoo
+from edgeconv.preprocess import normalize
+
+State = dict[str, Any]
+
+
+def base(seed: int = 1) -> Any:
+    """A small network with BatchNorm and a dropout of its own: pictures -> float32 [N, 8]."""
+    import keras
+    from keras import layers
+
+    keras.utils.set_random_seed(seed)
+    x = inputs = keras.Input((16, 16, 3), name="picture")
+    x = layers.Conv2D(6, 3, strides=2, name="conv1")(x)
+    x = layers.BatchNormalization(name="norm1")(x)
+    x = layers.Dropout(0.3, name="drop")(layers.ReLU(name="relu1")(x))
+    x = layers.Conv2D(8, 3, strides=2, name="conv2")(x)
+    x = layers.BatchNormalization(name="norm2")(x)
+    x = layers.GlobalAveragePooling2D(name="average")(layers.ReLU(name="relu2")(x))
+    return keras.Model(inputs, x, name="small")
+
+
+def opened(folder: str, settings: Settings, *, mixed: bool = False) -> Any:
+    """A trainer of the small network on pixels of two classes."""
+    rng = np.random.default_rng(5)
+    pixels = rng.integers(0, 200, (24, 16, 16, 3), np.uint8)
+    pixels[::2, :, :, 0] += 55
+    np.save(Path(folder) / "pixels.npy", pixels)
+    state: State = {"base": base()}
+    open_network(
+        state,
+        None,  # type: ignore[arg-type]
+        pixels=str(Path(folder) / "pixels.npy"),
+        classes=[0, 1] * 12,
+        train=list(range(18)),
+        validation=list(range(18, 24)),
+        weights=[1.0, 1.0],
+        preprocess={"height": 16, "width": 16, "scale": [1 / 255]},
+        settings=settings.to_json(),
+        mixed=mixed,
+    )
+    return state
+
+
+def preprocessing(state: State, progress: Any) -> dict[str, float]:
+    """For each of the zoo's presets, how far its tensors are from what the device computes."""
+    accelerator(state, progress)
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 5, 4, 3), np.uint8)
+    return {
+        name: float(np.abs(augment.inputs(preset, pixels) - normalize(preset, pixels)).max())
+        for name, preset in zoo.PRESETS.items()
+    }
+
+
+def views(state: State, progress: Any) -> dict[str, Any]:
+    """Changed pictures: with one seed, with another, and how far from the original."""
+    accelerator(state, progress)
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 9, 7, 3), np.uint8)
+    one, same, other = (
+        np.asarray(augment.changed(pixels, np.array([seed, 2], np.int32))) for seed in (1, 1, 3)
+    )
+    return {
+        "same": bool((one == same).all()),
+        "other": bool((one == other).any(axis=(1, 2, 3)).all() and (one == other).all()),
+        "shape": list(one.shape),
+        "low": float(one.min()),
+        "high": float(one.max()),
+        "changed": float(np.abs(one - pixels).mean()),
+    }
+
+
+def freezing(state: State, progress: Any, *, folder: str) -> dict[str, list[str]]:
+    """Which weights differ after an epoch, for each way to train."""
+    accelerator(state, progress)
+    found = {}
+    for name, phase, settings in (
+        ("head", HEAD, Settings(batch=6)),
+        ("last", FINE, Settings(batch=6, unfreeze=4)),
+        ("all", FINE, Settings(batch=6)),
+        ("scratch", FINE, Settings(batch=6, scratch=True)),
+    ):
+        trainer = opened(folder, settings)["trainer"]
+        trainer.begin(phase, progress)
+        weights = [*trainer.network.base.weights, *trainer.network.head.weights]
+        before = [np.array(weight) for weight in weights]
+        trainer.epoch(1, 1e-2, progress)
+        pairs = zip(weights, before, strict=True)
+        found[name] = [weight.path for weight, old in pairs if (np.array(weight) != old).any()]
+    return found
+
+
+def _epochs(
+    trainer: Any, numbers: range, progress: Any, rate: float = 1e-3
+) -> list[dict[str, float]]:
+    rows = []
+    for number in numbers:
+        trained = trainer.epoch(number, rate, progress)
+        rows.append({**asdict(trained), "judged": trainer.validate().loss})
+    return rows
+
+
+def resuming(state: State, progress: Any, *, folder: str) -> dict[str, Any]:
+    """Three epochs in one go, and the third after the first two were read from a file."""
+    accelerator(state, progress)
+    found = {}
+    for name, phase, settings in (
+        ("head", HEAD, Settings(batch=6)),
+        ("fine", FINE, Settings(batch=6)),
+        ("scratch", FINE, Settings(batch=6, scratch=True)),
+    ):
+        path = Path(folder) / f"{name}.npz"
+        through = opened(folder, settings)["trainer"]
+        through.begin(phase, progress)
+        _epochs(through, range(1, 3), progress)
+        arrays.save(path, [*through.network.changing, *through.optimizer.variables])
+        expected = _epochs(through, range(3, 4), progress)
+        again = opened(folder, settings)["trainer"]
+        again.begin(phase, progress)
+        arrays.load(path, [*again.network.changing, *again.optimizer.variables])
+        found[name] = [expected, _epochs(again, range(3, 4), progress)]
+    return found
+
+
+def mixed(state: State, progress: Any, *, folder: str) -> dict[str, Any]:
+    """A training in mixed precision, and what is saved of it."""
+    import keras
+
+    accelerator(state, progress)
+    own = opened(folder, Settings(batch=6, scratch=True), mixed=True)
+    trainer = own["trainer"]
+    trainer.begin(FINE, progress)
+    losses = [row["loss"] for row in _epochs(trainer, range(1, 9), progress, 2e-2)]
+    output = Path(folder) / "mixed.keras"
+    save(own, progress, output=str(output))
+    model = keras.models.load_model(output)
+    x = np.asarray(trainer._pixels.read(np.arange(24)), np.float32) / 255
+    return {
+        "computed": trainer.network.base.get_layer("conv1").compute_dtype,
+        "losses": losses,
+        "saved": sorted({layer.compute_dtype for layer in model.layers}),
+        "momenta": [model.get_layer(name).momentum for name in ("norm1", "norm2")],
+        "trainable": len(model.trainable_weights),
+        "layers": [layer.name for layer in model.layers],
+        "answers": answer(own, progress, places=list(range(24))),
+        "predicted": [int(i) for i in np.asarray(model.predict(x, verbose=0)).argmax(1)],
+        "sums": [float(s) for s in np.asarray(model.predict(x, verbose=0)).sum(1)],
+    }
