@@ -11,7 +11,7 @@ from typing import Any
 from edgeconv import data, device, load, package, prepare, report, verify
 from edgeconv.calibrate import clip, needs_histograms
 from edgeconv.data import Items
-from edgeconv.errors import EdgeconvError, Unsupported
+from edgeconv.errors import EdgeconvError, Unsupported, UsageError
 from edgeconv.memory import give_memory_back
 from edgeconv.order import ExportRequest, Limits
 from edgeconv.progress import Progress, Silent
@@ -113,10 +113,10 @@ class Found:
         return [artifact for artifact, _ in self.made]
 
 
-#: What to do where the pictures that a model file names are not there any more.
+#: What to do where the pictures that a model file names are not what they were.
 _MOVED = (
-    "Say where the folder lies now with --data DIR, or name other pictures with --calibration"
-    " and --parity."
+    "If the folder was moved, say where it lies now with --data DIR; else name other pictures"
+    " with --calibration and --parity."
 )
 
 
@@ -147,6 +147,7 @@ def check(request: ExportRequest, watch: Progress) -> Path:
             )
     if request.device is not None:
         device.refuse_clashing_order(request.device, request.recipe, request.formats)
+    _refuse_training(request)
     device.refuse_clash()
     device.refuse_missing(request.formats)
     load.check(request.model)
@@ -156,6 +157,20 @@ def check(request: ExportRequest, watch: Progress) -> Path:
     if request.device is not None:
         watch.note(device.why_this_precision(request.device, request.recipe.precision))
     return destination
+
+
+def _refuse_training(request: ExportRequest) -> None:
+    recipe = request.recipe
+    if recipe.qat is not None and recipe.precision != "int8":
+        raise UsageError(
+            f"The recipe trains int8 weights ([qat]), and its precision is {recipe.precision}.",
+            'Leave one of them out, or write precision = "int8".',
+        )
+    if (request.qat or recipe.qat) and request.data.synthesises:
+        raise UsageError(
+            "Weights can't be trained on a few dozen synthesised inputs.",
+            "Give --calibration DATA, or leave out --qat (in a recipe, [qat]).",
+        )
 
 
 def refuse_source(source: SourceModel, request: ExportRequest, watch: Progress) -> SourceModel:

@@ -14,6 +14,8 @@ from edgeconv.preprocess import Preprocess
 
 __all__ = ["EPILOG", "HELP", "configure", "run"]
 
+_SHOWN_LABELS = 12
+
 HELP = "show what is in a bundle or a model file"
 
 EPILOG = """\
@@ -22,12 +24,18 @@ examples:
       where it comes from, its inputs and outputs, operators, verdict and files
   edgeconv inspect model.tflite
       any .tflite or .onnx file: which operators it has, which of them compute in float
+  edgeconv inspect flowers.keras
+      a model of edgeconv finetune: what it knows of its preprocessing, labels and pictures
 """
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
-    parser.add_argument("path", metavar="BUNDLE|FILE", help="a bundle, a .tflite or an .onnx file")
+    parser.add_argument(
+        "path",
+        metavar="BUNDLE|FILE",
+        help="a bundle, a .tflite or .onnx file, a .keras file of finetune",
+    )
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
@@ -44,6 +52,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 
 def _lines(description: Mapping[str, Any]) -> Iterator[str]:
+    if description["kind"] == "model":
+        yield from _model_lines(description["name"], description["knowledge"])
+        return
     if description["kind"] == "file":
         yield from _artifact_lines(description["artifacts"][0])
         return
@@ -58,6 +69,22 @@ def _lines(description: Mapping[str, Any]) -> Iterator[str]:
         yield f"  {entry['bytes']:>12,}  {entry['file']}"
 
 
+def _model_lines(name: str, known: Mapping[str, Any]) -> Iterator[str]:
+    from edgeconv.package.card import preprocess_text
+
+    labels = known["labels"]
+    more = ", ..." if len(labels) > _SHOWN_LABELS else ""
+    yield f"{name}  fine-tuned"
+    yield f"  preprocess {preprocess_text(Preprocess.from_json(known['preprocess']))}"
+    yield f"  labels     {len(labels)}: {', '.join(labels[:_SHOWN_LABELS])}{more}"
+    for split, found in known["splits"].items():
+        yield f"  {split:<10} {found['pictures']:,} pictures in {found['folder']}"
+    origin = known["provenance"]
+    width = max(map(len, origin), default=0)
+    for key, value in origin.items():
+        yield f"  {key:<{width}} {_short(value)}"
+
+
 def _bundle_lines(manifest: Mapping[str, Any], verdict: Mapping[str, Any]) -> Iterator[str]:
     from edgeconv.package.card import preprocess_text
 
@@ -65,8 +92,12 @@ def _bundle_lines(manifest: Mapping[str, Any], verdict: Mapping[str, Any]) -> It
     yield f"  preprocess {preprocess_text(Preprocess.from_json(manifest['preprocess']))}"
     if manifest["activation"] != "linear":
         yield f"  activation {manifest['activation']}, applied by the runtime"
-    origin = ", ".join(f"{key} {_short(value)}" for key, value in manifest["provenance"].items())
-    yield f"  made from  {origin}"
+    made_from = dict(manifest["provenance"])
+    training = made_from.pop("training", None)
+    yield f"  made from  {', '.join(f'{key} {_short(value)}' for key, value in made_from.items())}"
+    if isinstance(training, dict):
+        facts = (f"{key} {_short(value)}" for key, value in training.items())
+        yield f"  trained    {', '.join(facts)}"
     yield f"  versions   {', '.join(f'{k} {_short(v)}' for k, v in manifest['versions'].items())}"
     yield f"  verdict    {verdict.get('status')} on {verdict.get('samples')} items"
 
@@ -113,4 +144,6 @@ def _verdict_lines(verdict: Mapping[str, Any], file: str) -> Iterator[str]:
 def _short(value: object) -> str:
     if isinstance(value, list):
         return "(" + ", ".join(_short(entry) for entry in value) + ")"
+    if isinstance(value, dict):
+        return "(" + ", ".join(f"{key} {_short(entry)}" for key, entry in value.items()) + ")"
     return f"{value:.6g}" if isinstance(value, float) else str(value)[:64]

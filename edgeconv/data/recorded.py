@@ -129,11 +129,12 @@ class Recorded:
         names = [entry.file for entry, is_bad in zip(entries, bad, strict=True) if is_bad]
         if not names:
             return
-        count = "all" if len(names) == len(entries) else f"{len(names)} of the"
         kind = UsageError if what.startswith("missing") else RefusedInput
+        verb = "is" if len(names) == 1 else "are"
+        first = printable(names[0])[:80]
         raise kind(
-            f"{self.name} names its {split} split: {count} {len(entries)} pictures"
-            f" are {what} {printable(root.resolve())}, {printable(names[0])[:80]} first.",
+            f"{len(names)} of the {len(entries)} pictures that {self.name} names as its {split}"
+            f" split {verb} {what} {printable(root.resolve())}, such as {first}.",
             self.hint,
         )
 

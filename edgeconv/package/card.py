@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from edgeconv.package.manifest import artifact_file
@@ -63,6 +64,7 @@ def build_card(
         _tensors(artifacts),
         _ACTIVATIONS[source.activation] + "\n",
         _limits(artifacts),
+        _training(source.provenance.get("training")),
         "## Licence\n",
         "`infer.py` is part of edgeconv, Apache-2.0. The model files are made from the weights of"
         f" {_origin(source)}; the licence of those weights applies to them.\n",
@@ -156,6 +158,34 @@ def _tensor_row(artifact: Artifact, role: str, spec: TensorSpec) -> str:
     zero = "-" if spec.zero_point is None else str(spec.zero_point)
     file = artifact_file(artifact.format)
     return f"| {file} | {role} `{spec.name}` | {shape} | {spec.dtype} | {scale} | {zero} |"
+
+
+def _training(facts: object) -> str:
+    """What a fine-tuned model says of its training; nobody vouches for that."""
+    if not isinstance(facts, Mapping):
+        return ""
+    rows = [f"| {_cell(name)} | {_cell(value)} |" for name, value in _flat(facts)]
+    head = ["## How it was trained, by its own word\n", "| | |", "|---|---|"]
+    return "\n".join([*head, *rows]) + "\n"
+
+
+def _flat(facts: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, object]]:
+    for name, value in facts.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}, ")
+        elif value is not None:
+            yield f"{prefix}{name}".replace("_", " "), _with_unit(str(name), value)
+
+
+def _with_unit(name: str, value: object) -> object:
+    percent = name.endswith("accuracy") and isinstance(value, int | float)
+    return f"{value:.2f} %" if percent else value
+
+
+def _cell(value: object) -> str:
+    text = f"{value:.6g}" if isinstance(value, float) else str(value)
+    # Whatever would be markup, or end the cell.
+    return re.sub(r"([\\`*_{}\[\]<>()#+!|~&-])", r"\\\1", " ".join(text.split()))[:300]
 
 
 def _limits(artifacts: Sequence[Artifact]) -> str:

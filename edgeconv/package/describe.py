@@ -1,7 +1,7 @@
 """What is in a bundle or a model file, as one JSON object.
 
 A bundle is described by its manifest, without an engine; a single file by its
-own tables.
+own tables, a fine-tuned model by what it knows of itself.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from edgeconv import knowledge
 from edgeconv.errors import RefusedInput
+from edgeconv.knowledge import Knowledge
 from edgeconv.package.read_model import describe_file
 from edgeconv.runtime.checksums import SealedFolder
 from edgeconv.runtime.manifest import MANIFEST_FILE, MAX_MANIFEST_BYTES, parse_manifest
@@ -21,11 +23,12 @@ _MAX_VERDICT_BYTES = 64 << 20
 
 
 def describe(path: Path) -> dict[str, Any]:
-    """Describe a bundle folder, a .tflite file or an .onnx file.
+    """Describe a bundle folder, a .tflite or .onnx file, or a fine-tuned .keras file.
 
     Returns:
-        ``kind`` (``bundle`` or ``file``), ``name`` and ``artifacts``, each as in
-        manifest.json; for a bundle also ``manifest``, ``verdict`` and ``files``.
+        ``kind`` (``bundle``, ``file`` or ``model``), ``name`` and ``artifacts``, each as in
+        manifest.json; for a bundle also ``manifest``, ``verdict`` and ``files``, for a
+        model ``knowledge``.
 
     Raises:
         UsageError: Nothing is there, or it is neither of these.
@@ -34,8 +37,29 @@ def describe(path: Path) -> dict[str, Any]:
     """
     if path.is_dir():
         return _describe_bundle(path)
+    if (known := knowledge.read(path)) is not None:
+        return _describe_model(path, known)
     artifact = describe_file(path)
     return {"schema_version": 1, "kind": "file", "name": path.name, "artifacts": [artifact]}
+
+
+def _describe_model(path: Path, known: Knowledge) -> dict[str, Any]:
+    splits = {
+        name: {"folder": split.root, "pictures": len(split.entries)}
+        for name, split in known.splits.items()
+    }
+    return {
+        "schema_version": 1,
+        "kind": "model",
+        "name": path.name,
+        "artifacts": [],
+        "knowledge": {
+            "preprocess": known.preprocess.to_json(),
+            "labels": list(known.labels),
+            "splits": splits,
+            "provenance": dict(known.provenance),
+        },
+    }
 
 
 def _describe_bundle(path: Path) -> dict[str, Any]:

@@ -106,10 +106,10 @@ def verify(request: VerifyRequest, progress: Progress | None = None) -> Verifica
     )
 
 
-#: What to do where the pictures that a model file names are not there any more.
+#: What to do where the pictures that a model file names are not what they were.
 _MOVED = (
-    "Name their folder where it lies now, --data FOLDER:test, or judge on other pictures with"
-    " --data DATA."
+    "If the folder was moved, say where it lies now with --data FOLDER:test; else judge on other"
+    " pictures with --data DATA."
 )
 
 
