@@ -10,7 +10,7 @@ from edgeconv.data import DataRequest
 from edgeconv.device import Device
 from edgeconv.load import LoadRequest
 from edgeconv.recover import Effort
-from edgeconv.types import Format, Recipe, Verdict
+from edgeconv.types import Format, Qat, Recipe, Verdict
 from edgeconv.verify import Gate
 
 __all__ = ["Export", "ExportRequest", "Limits"]
@@ -52,6 +52,8 @@ class ExportRequest:
         effort: How hard to search for a recipe that keeps the accuracy of int8; see
             ``recover``. ``fast`` takes ``recipe`` as it is.
         budget_s: Seconds of that search; None for as long as it takes.
+        qat: How to train the weights, as a rung of the search that is tried whatever holds
+            already; None for not at all. A recipe's own is no rung: it is followed.
         limits: What the artifacts may take; one that takes more fails.
         force: Replace a bundle that is there.
         device: Where it is to run; ``device.recipe_for`` and ``Device.formats`` are
@@ -67,6 +69,7 @@ class ExportRequest:
     gate: Gate = field(default_factory=Gate)
     effort: Effort = "fast"
     budget_s: float | None = None
+    qat: Qat | None = None
     limits: Limits = field(default_factory=Limits)
     output: Path | None = None
     force: bool = False

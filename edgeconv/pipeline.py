@@ -10,7 +10,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from edgeconv import data, device, load, package, prepare, steps, trials, verify
+from edgeconv import data, device, load, package, prepare, steps, trainer, trials, verify
 from edgeconv.cache import user_cache
 from edgeconv.order import Export, ExportRequest
 from edgeconv.progress import Progress, Silent
@@ -66,6 +66,7 @@ def export(request: ExportRequest, progress: Progress | None = None) -> Export:
                 graph = steps.refuse_graph(job.result(), request, folder, watch)
                 steps.refuse_overflow(graph, parity, recipe, watch)
                 pieces.append(steps.observe(graph, calibration, recipe, watch, memo))
+            pieces = trainer.with_trainer(pieces, source, request, workshop, folder, watch)
             found = trials.quantize(pieces, held, source, request, recipe, folder, watch)
             recipe, made, artifacts = found.recipe, found.made, found.artifacts
             # Layers are compared while the original answers and the artifacts are judged.

@@ -102,6 +102,7 @@ def _workbench(
         glance=trials.glance,
         glances=_glances(pieces[0].graph),
         forget=trials.forget,
+        qat=request.qat,
     )
 
 
@@ -210,13 +211,13 @@ class _Trials:
     def _prepared(self, recipe: Recipe) -> tuple[FloatGraph, Ranges]:
         """A graph and ranges that serve every glance, whichever layers are in float.
 
-        Rounding and bias correction are left out: their weights would be wrong for layers
-        in float, and they hardly change which layers lose most.
+        Rounding, bias correction and training are left out: their weights would be wrong for
+        layers in float, and they hardly change which layers lose most.
         """
         wanted = (*prepare.RESCALING, "lift_channels")
         passes = tuple(name for name in recipe.passes if name in wanted)
         ranged = tuple(replace(s, precision=None) for s in recipe.scopes if s.calibrator)
-        base = replace(recipe, precision="int8", passes=passes, scopes=ranged)
+        base = replace(recipe, precision="int8", passes=passes, scopes=ranged, qat=None)
         if base not in self._glanced:
             piece = steps.rescale(self._pieces[self._first], base)
             target, folder = TARGETS[self._first], self._folder / "glances"

@@ -31,6 +31,7 @@ __all__ = [
     "Interval",
     "Layer",
     "Precision",
+    "Qat",
     "Ranges",
     "Recipe",
     "Scope",
@@ -275,6 +276,21 @@ class Scope:
 
 
 @dataclass(frozen=True)
+class Qat:
+    """Quantization-aware training, of the weights that all passes have prepared.
+
+    Attributes:
+        epochs: Passes over the calibration set.
+        learning_rate: Of the first step; 1 is the whole range of a channel's weights.
+        seed: Of the order of the items and of what is done to pictures.
+    """
+
+    epochs: int = 8
+    learning_rate: float = 3e-4
+    seed: int = 0
+
+
+@dataclass(frozen=True)
 class Recipe:
     """Everything that decides how to quantize; serialisable.
 
@@ -287,6 +303,7 @@ class Recipe:
         scopes: Exceptions; of those that name a layer and say something, the last wins.
         onnx_activations: ``unsigned`` fuses on CPUs, ``signed`` suits TensorRT.
         keep_softmax: The head's activation stays inside the model.
+        qat: How the int8 layers are trained after the passes; None for not at all.
     """
 
     precision: Precision = "int8"
@@ -296,6 +313,7 @@ class Recipe:
     scopes: tuple[Scope, ...] = ()
     onnx_activations: Literal["unsigned", "signed"] = "unsigned"
     keep_softmax: bool = False
+    qat: Optional[Qat] = None
 
     def precision_of(self, layer: str, format: Format) -> Precision:
         """The precision of a layer (as ``Layer.name``) in a file of this format."""

@@ -46,6 +46,10 @@ examples:
   edgeconv export mobilenetv2 --device raspberrypi4
       what that device runs best: format, precision and flavour follow; see edgeconv devices
 
+  edgeconv export flowers.keras --int8 --qat
+      where int8 still loses too much: its weights are trained with the rounding, for minutes,
+      on the pictures that it is calibrated on; needs no labels, costs nothing on the device
+
   edgeconv export flowers.keras --preprocess mobilenetv2 --calibration flowers/ \\
       --effort best --budget 5m --max-size-mb 4
       whatever keeps int8 nearer to the original, for five minutes; a file above 4 MB fails
@@ -255,7 +259,6 @@ def _request(args: argparse.Namespace) -> ExportRequest:
             seed=args.seed,
             moved=args.data,
         ),
-        recipe=recipe,
         formats=_formats(args.format, target),
         gate=verify.parse_max_drop(args.max_drop) if args.max_drop else verify.Gate(),
         **search.order(args, recipe),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from edgeconv.cli.arguments import duration, positive
+from edgeconv.cli.arguments import duration, positive, whole_number
 from edgeconv.errors import UsageError
-from edgeconv.types import Recipe
+from edgeconv.types import Qat, Recipe
 
 if TYPE_CHECKING:
     from edgeconv.recover import Effort
@@ -34,6 +35,19 @@ def configure(group: argparse._ArgumentGroup) -> None:
         help="for the search: 90s, 5m; then, or on Ctrl-C, the best so far goes on to be judged",
     )
     group.add_argument(
+        "--qat",
+        action="store_true",
+        help="last, train the weights of the int8 layers with their rounding, on the calibration "
+        "data, towards the original's own answers (no labels needed); kept only where it helps on "
+        "what was held back. Minutes; --effort fast trains without judging",
+    )
+    group.add_argument(
+        "--qat-epochs",
+        type=whole_number(1, 1000),
+        metavar="N",
+        help=f"of --qat: passes over the calibration data (default: {Qat().epochs})",
+    )
+    group.add_argument(
         "--max-size-mb",
         type=positive,
         metavar="MB",
@@ -48,10 +62,11 @@ def configure(group: argparse._ArgumentGroup) -> None:
 
 
 def order(args: argparse.Namespace, recipe: Recipe) -> dict[str, Any]:
-    """``effort``, ``budget_s`` and ``limits`` of an ExportRequest.
+    """``recipe``, ``effort``, ``budget_s``, ``qat`` and ``limits`` of an ExportRequest.
 
     Raises:
-        UsageError: A search is asked for where there is nothing to search.
+        UsageError: A search is asked for where there is nothing to search, or training
+            where there is nothing to train.
     """
     from edgeconv.order import Limits
 
@@ -62,8 +77,40 @@ def order(args: argparse.Namespace, recipe: Recipe) -> dict[str, Any]:
             f"--budget is the time of a search, and here {why}.",
             "Leave it out, or search with --effort balanced.",
         )
-    limits = Limits(size_mb=args.max_size_mb, latency_ms=args.max_latency_ms)
-    return {"effort": effort, "budget_s": args.budget, "limits": limits}
+    qat = _qat(args, recipe)
+    if qat is not None and effort == "fast":
+        recipe, qat = replace(recipe, qat=qat), None
+    return {
+        "recipe": recipe,
+        "effort": effort,
+        "budget_s": args.budget,
+        "qat": qat,
+        "limits": Limits(size_mb=args.max_size_mb, latency_ms=args.max_latency_ms),
+    }
+
+
+def _qat(args: argparse.Namespace, recipe: Recipe) -> Qat | None:
+    """How to train, where it is asked for and the recipe doesn't say so itself."""
+    if not args.qat:
+        if args.qat_epochs is not None:
+            raise UsageError(
+                f"--qat-epochs {args.qat_epochs} says how long to train, and nothing is trained.",
+                "Add --qat, or leave it out.",
+            )
+        return None
+    if recipe.precision != "int8":
+        raise UsageError(
+            f"--qat trains int8 weights, and {recipe.precision} is asked for.",
+            "Leave --qat out, or take --int8.",
+        )
+    qat = recipe.qat or Qat(seed=args.seed)
+    if args.qat_epochs not in (None, qat.epochs) and recipe.qat is not None:
+        raise UsageError(
+            f"--qat-epochs {args.qat_epochs} contradicts {args.recipe.name}, which says"
+            f" {qat.epochs}.",
+            "Leave one of them out.",
+        )
+    return qat if args.qat_epochs is None else replace(qat, epochs=args.qat_epochs)
 
 
 def _effort(args: argparse.Namespace, recipe: Recipe) -> Effort:

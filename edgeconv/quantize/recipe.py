@@ -17,12 +17,13 @@ from typing import Any
 import tomli_w
 
 from edgeconv.errors import HostFailure, RefusedInput, UsageError
-from edgeconv.types import Calibrator, Format, Precision, Recipe, Scope
+from edgeconv.types import Calibrator, Format, Precision, Qat, Recipe, Scope
 
 __all__ = ["read_recipe", "recipe_from_text", "recipe_to_text"]
 
 _SCHEMA_VERSION = 1
 _MAX_BYTES = 1 << 20
+_MOST_EPOCHS = 1000
 _PRECISIONS = typing.get_args(Precision)
 _CALIBRATORS = typing.get_args(Calibrator)
 
@@ -56,6 +57,10 @@ _COMMENTS = {
         "# in file names, and the last entry that matches wins. An entry may also name a\n"
         "# calibrator, and a format (tflite or onnx) that it is for."
     ),
+    "qat": (
+        "Quantization-aware training after the passes, on the calibration data: passes over\n"
+        "# it, the first step (1 is a channel's whole range), and the seed of the order."
+    ),
 }
 
 
@@ -70,12 +75,15 @@ def recipe_to_text(recipe: Recipe) -> str:
         "onnx_activations": recipe.onnx_activations,
         "keep_softmax": recipe.keep_softmax,
         "scopes": [_said(scope) for scope in recipe.scopes],
+        "qat": None if recipe.qat is None else vars(recipe.qat),
     }
     parts = [_HEADER]
     for key, comment in _COMMENTS.items():
         if key == "scopes" and not values[key]:
             example = '# [[scopes]]\n# layers = "block_13_*"\n# precision = "fp32"'
             parts.append(f"\n# {comment}\n{example}\n")
+            continue
+        if values[key] is None:
             continue
         parts.append((f"\n# {comment}\n" if comment else "\n") + _dump(key, values[key]))
     return "".join(parts)
@@ -205,6 +213,39 @@ def _scopes(key: str, value: object, where: str) -> tuple[Scope, ...]:
     return tuple(scopes)
 
 
+def _qat(key: str, value: object, where: str) -> Qat:
+    if not isinstance(value, dict):
+        raise UsageError(f"{where}: {key} is {value!r}.", "Write [qat], then epochs = 8.")
+    _refuse_unknown_keys(value, list(_QAT_CHECKS), f"{where}: [{key}]")
+    said = {name: check(value[name]) for name, check in _QAT_CHECKS.items() if name in value}
+    for name, number in said.items():
+        if number is None:
+            raise UsageError(
+                f"{where}: {name} in [{key}] is {value[name]!r}.",
+                f"epochs is a whole number from 1 to {_MOST_EPOCHS}, learning_rate above 0 and at"
+                " most 1, seed a whole number from 0.",
+            )
+    return Qat(**typing.cast(dict[str, Any], said))
+
+
+def _whole(least: int, most: int) -> Any:
+    def check(value: object) -> int | None:
+        fine = isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+        return value if fine and isinstance(value, int) else None
+
+    return check
+
+
+def _rate(value: object) -> float | None:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if number and 0 < float(value) <= 1 else None  # type: ignore[arg-type]
+
+
+_QAT_CHECKS = {
+    "epochs": _whole(1, _MOST_EPOCHS),
+    "learning_rate": _rate,
+    "seed": _whole(0, 2**32 - 1),
+}
 _SCOPE_CHECKS = {
     "precision": _choice(*_PRECISIONS),
     "calibrator": _choice(*_CALIBRATORS),
@@ -218,4 +259,5 @@ _CHECKS = {
     "onnx_activations": _choice("unsigned", "signed"),
     "keep_softmax": _flag,
     "scopes": _scopes,
+    "qat": _qat,
 }

@@ -8,7 +8,7 @@ from typing import Literal
 
 from edgeconv.recover.sensitivity import Sensitivity
 from edgeconv.recover.trial import Glance, Score, Trial, Try
-from edgeconv.types import Artifact, Format, Recipe
+from edgeconv.types import Artifact, Format, Qat, Recipe
 
 __all__ = ["Effort", "Ended", "Recovery", "Tried", "Workbench"]
 
@@ -30,6 +30,8 @@ class Workbench:
         glance: The error of a recipe in the first format, on a few items.
         glances: How often it may be asked about layers alone; what takes long has fewer.
         forget: Told what is still needed; files of other trials may go.
+        qat: How to train the weights, as the last rung that costs nothing on the device;
+            None where that was not asked for.
     """
 
     formats: tuple[Format, ...]
@@ -39,6 +41,7 @@ class Workbench:
     glance: Glance
     glances: int
     forget: Callable[[Sequence[Score]], None]
+    qat: Qat | None = None
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
     plain int8 ──holds──► done                      (balanced; best tries every rung)
         │ doesn't
         ▼
-    ranges, equalization, biases, rounding ──► most sensitive layers in float, fewest first
+    ranges, equalization, biases, rounding ──► training, where it is asked for
+                                           ──► most sensitive layers in float, fewest first
 
 A rung is kept only where it is better, so the result is never worse than plain int8. The
 same trials give the same recipe: no timing decides but the user's own budget and limits.
@@ -13,14 +14,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from edgeconv.errors import RefusedInput, Unsupported
 from edgeconv.progress import Progress
 from edgeconv.recover.account import Effort, Ended, Recovery, Tried, Workbench
 from edgeconv.recover.lift import Lift
-from edgeconv.recover.rungs import RUNGS, Rung
+from edgeconv.recover.rungs import RUNGS, Rung, training
 from edgeconv.recover.sensitivity import Sensitivity
 from edgeconv.recover.stop import OutOfTime, Stopped, stoppable, within
 from edgeconv.recover.trial import Score, Trial, better
@@ -102,10 +103,8 @@ class _Search:
         """Plain int8, the rungs, then layers in float; within the time after plain int8."""
         self._begin()
         with within(None if self._end is None else self._end - self._clock()):
-            for rung in RUNGS:
-                if self._enough():
-                    return "held"
-                if not (rung.slow and self._holding and self._effort != "best"):
+            for rung in self._rungs():
+                if self._is_wanted(rung):
                     self._step(rung)
             if not self._holding and self._bench.layers:
                 self._lift()
@@ -115,10 +114,17 @@ class _Search:
     def _holding(self) -> bool:
         return self._best is not None and self._best.holds
 
-    def _enough(self) -> bool:
+    def _rungs(self) -> Iterator[Rung]:
+        yield from RUNGS
+        if self._bench.qat is not None:
+            yield training(self._bench.qat)
+
+    def _is_wanted(self, rung: Rung) -> bool:
         """Where one estimate alone says that the gate holds, seconds are well spent."""
         assert self._best is not None
-        return self._effort != "best" and self._best.surely_holds
+        if self._effort == "best" or rung.asked:
+            return True
+        return not (self._best.surely_holds or (rung.slow and self._best.holds))
 
     def _begin(self) -> None:
         """Judge plain int8 in every format; time is no reason to leave that out."""

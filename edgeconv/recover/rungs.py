@@ -12,9 +12,9 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Final
 
-from edgeconv.types import Calibrator, Recipe
+from edgeconv.types import Calibrator, Qat, Recipe
 
-__all__ = ["PASS_ORDER", "RUNGS", "Rung"]
+__all__ = ["PASS_ORDER", "RUNGS", "Rung", "training"]
 
 #: Passes in the order in which they have to run: what moves scales between channels,
 #: then what rounds weights, then what takes back the mean of the rounding.
@@ -37,6 +37,7 @@ class Rung:
         needs: Passes and calibrators that have to exist for it.
         ranges_only: It may hold for one format and not for the other.
         slow: It takes minutes, not seconds.
+        asked: It is there because the user asked for it: tried whatever holds already.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Rung:
     needs: frozenset[str] = frozenset()
     ranges_only: bool = False
     slow: bool = False
+    asked: bool = False
 
     def possible(self, known: Collection[str]) -> bool:
         """Whether all that it needs is among ``known``."""
@@ -97,3 +99,17 @@ RUNGS: Final = (
     *_RANGES,
     _pass("adaptive_rounding", "adaptive rounding", "weights rounded for the outputs", slow=True),
 )
+
+
+def training(qat: Qat) -> Rung:
+    """Quantization-aware training, which the user asks for.
+
+    It begins at weights as they are: those that adaptive rounding put on their grid
+    would first have to be pulled off it.
+    """
+
+    def change(recipe: Recipe) -> Recipe:
+        passes = tuple(name for name in recipe.passes if name != "adaptive_rounding")
+        return replace(recipe, passes=passes, qat=qat)
+
+    return Rung("training", "weights trained with the rounding", change, slow=True, asked=True)

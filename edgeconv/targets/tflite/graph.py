@@ -27,7 +27,7 @@ from edgeconv.targets.tflite import flatbuffer as fb
 from edgeconv.targets.tflite.window import window_of
 from edgeconv.types import Array, FloatGraph, Layer, Weights, Window
 
-__all__ = ["assign_layers", "layers", "patch", "weights"]
+__all__ = ["assign_layers", "layers", "patch", "to_keras", "weights"]
 
 
 class _Kernel(NamedTuple):
@@ -96,6 +96,21 @@ def weights(graph: FloatGraph) -> Weights:
                 None if bias is None else fb.array_of(model, bias).copy(),
             )
     return found
+
+
+def to_keras(kind: str, kernel: Array, inputs: int) -> Array | None:
+    """A kernel in the Keras layout.
+
+    Args:
+        kind: The operator that reads it.
+        kernel: As it lies in a file.
+        inputs: Channels of the operator's input.
+
+    Returns:
+        None where operators of this kind have no kernel.
+    """
+    form = _KERNELS.get(kind)
+    return None if form is None else np.ascontiguousarray(form.to_keras(kernel, inputs))
 
 
 def patch(graph: FloatGraph, weights: Weights, path: Path) -> FloatGraph:

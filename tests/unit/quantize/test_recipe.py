@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from edgeconv.errors import EdgeconvError, RefusedInput, UsageError
 from edgeconv.quantize.recipe import read_recipe, recipe_from_text, recipe_to_text
-from edgeconv.types import Calibrator, Recipe, Scope
+from edgeconv.types import Calibrator, Qat, Recipe, Scope
 
 CALIBRATORS = st.sampled_from(get_args(Calibrator))
 PRECISIONS = st.sampled_from(["fp32", "fp16", "dynamic", "int8", "int16x8"])
@@ -17,6 +17,12 @@ FORMATS = st.sampled_from([None, "tflite", "onnx"])
 LAYERS = st.text(st.characters(codec="utf-8"), min_size=1)
 SCOPES = st.builds(Scope, LAYERS, PRECISIONS, st.none() | CALIBRATORS, FORMATS) | st.builds(
     Scope, LAYERS, st.none(), CALIBRATORS, FORMATS
+)
+QATS = st.builds(
+    Qat,
+    epochs=st.integers(1, 1000),
+    learning_rate=st.floats(0.0, 1.0, exclude_min=True),
+    seed=st.integers(0, 2**32 - 1),
 )
 RECIPES = st.builds(
     Recipe,
@@ -27,6 +33,7 @@ RECIPES = st.builds(
     scopes=st.lists(SCOPES, max_size=4).map(tuple),
     onnx_activations=st.sampled_from(["unsigned", "signed"]),
     keep_softmax=st.booleans(),
+    qat=st.none() | QATS,
 )
 
 
@@ -58,6 +65,13 @@ def test_a_misspelt_key_is_refused_with_the_right_one_named() -> None:
         'passes = "lift_channels"',
         'passes = ["../evil"]',
         "keep_softmax = 1",
+        "qat = true",
+        "[qat]\nepochs = 0",
+        "[qat]\nepochs = 2.5",
+        "[qat]\nlearning_rate = 0",
+        "[qat]\nlearning_rate = inf",
+        "[qat]\nseed = -1",
+        "[qat]\nepoch = 3",
         'scopes = "block"',
         '[[scopes]]\nprecision = "fp32"',
         '[[scopes]]\nlayers = "a"\nprecision = "int4"',
