@@ -24,6 +24,7 @@ from edgeconv.targets.tflite.graph import layers
 from edgeconv.targets.tflite.rules import INTEGER, rules
 from edgeconv.targets.tflite.statistics import statistics
 from edgeconv.targets.tflite.structure import count_operators
+from edgeconv.targets.tflite.whole_average import whole_averages_by_mean
 from edgeconv.targets.tflite.why import explain_floats
 from edgeconv.types import Artifact, FloatGraph, Layer, Ranges, Recipe
 
@@ -98,6 +99,7 @@ def _quantized(
     from ai_edge_quantizer.params_generator import ParamsGenerator
     from ai_edge_quantizer.recipe_manager import RecipeManager
 
+    whole_averages_by_mean(model, _floats(steps, recipe))
     int16 = {s.output for s in steps if recipe.precision_of(s.name, "tflite") == "int16x8"}
     manager = RecipeManager()
     with _hushed():

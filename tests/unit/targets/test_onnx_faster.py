@@ -232,6 +232,19 @@ def test_large_windows_and_half_windows_stay_pools(size, attributes):
     assert kinds(model) == ["AveragePool", "Relu"]
 
 
+def test_an_average_over_the_whole_picture_has_steps_of_its_own():
+    model = pooled([7, 9])
+    ranges = {"x": TensorRange(-40, 40), "a": TensorRange(-1, 1), "y": TensorRange(0, 1)}
+    x = np.clip(normal(2, 4, 7, 9), -4, 4)
+    true = answer(model, x=x)
+
+    found = to_int8(copied(model), ranges, Recipe(), ())
+
+    assert "GlobalAveragePool" in kinds(found)
+    # Of 63 roundings to 80 / 255 little is left; half a step of y beside them.
+    assert np.abs(answer(found, x=x) - true).max() <= 0.1
+
+
 def test_a_pool_that_is_to_stay_in_float_stays_a_pool():
     model = pooled([2, 2])
 

@@ -8,6 +8,7 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from edgeconv.targets.tflite import flatbuffer, integer
 from edgeconv.targets.tflite.depthwise import grouped_to_depthwise
 from edgeconv.targets.tflite.integer import edit
+from edgeconv.targets.tflite.whole_average import whole_averages_by_mean
 
 EVERY_CODE = np.arange(-128, 128, dtype=np.int8).reshape(1, 16, 16, 1)
 
@@ -129,6 +130,30 @@ def test_a_large_window_stays_a_pool():
     integer.rewrite(model)
 
     assert operators(model) == ["AVERAGE_POOL_2D"]
+
+
+def test_an_average_over_the_whole_picture_has_steps_of_its_own():
+    options = pool((7, 7), 1, schema.Padding.VALID)
+    model = model_of("AVERAGE_POOL_2D", (1, 7, 7, 8), (0.1, 0), (0.01, 0), options, (1, 1, 1, 8))
+    x = np.random.default_rng(0).integers(-30, 31, (1, 7, 7, 8), np.int8)
+
+    whole_averages_by_mean(model, floats=())
+
+    assert operators(model) == ["MEAN"]
+    true = x.mean(axis=(1, 2), keepdims=True, dtype=float) * 0.1
+    np.testing.assert_allclose(answer(model, x) * 0.01, true, atol=0.5 * 0.01 + 1e-4)
+
+
+def test_an_average_of_parts_or_in_float_stays_a_pool():
+    parts = pool((7, 6), 1, schema.Padding.VALID)
+    whole = pool((7, 7), 1, schema.Padding.VALID)
+    for options, made, floats in (
+        (parts, (1, 1, 2, 8), ()),
+        (whole, (1, 1, 1, 8), ("layer/y",)),
+    ):
+        model = model_of("AVERAGE_POOL_2D", (1, 7, 7, 8), (0.1, 0), (0.1, 0), options, made)
+        whole_averages_by_mean(model, floats)
+        assert operators(model) == ["AVERAGE_POOL_2D"]
 
 
 def test_pools_of_one_kind_share_their_constants():

@@ -24,7 +24,7 @@ __all__ = [
 
 LOWEST, HIGHEST = -128, 127
 #: The first versions with int8 (register.cc); QUANTIZE's with int8 on both sides.
-_VERSIONS = {"ADD": 2, "DEPTHWISE_CONV_2D": 3, "MUL": 2, "QUANTIZE": 2, "SUB": 2}
+_VERSIONS = {"ADD": 2, "DEPTHWISE_CONV_2D": 3, "MEAN": 2, "MUL": 2, "QUANTIZE": 2, "SUB": 2}
 
 
 def is_int8(tensor: Any) -> bool:
