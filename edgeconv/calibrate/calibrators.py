@@ -48,7 +48,8 @@ def clip(ranges: Ranges, recipe: Recipe, graph: FloatGraph) -> Ranges:
     """The range that each tensor is quantized over.
 
     The graph's outputs keep all that was seen: their rare large values are the
-    model's surest answers.
+    model's surest answers. So do its inputs, in whatever layout: pixels and features
+    often came on a grid of 255 steps between their ends, which no rounding harms then.
 
     Args:
         ranges: What was seen; with histograms where a calibrator needs them.
@@ -62,13 +63,25 @@ def clip(ranges: Ranges, recipe: Recipe, graph: FloatGraph) -> Ranges:
     Raises:
         UsageError: The recipe's percentile makes no sense.
     """
-    ends = {spec.name for spec in graph.outputs}
+    outputs = {spec.name for spec in graph.outputs}
+    given = [ranges[spec.name] for spec in graph.inputs if spec.name in ranges]
     clipped = {}
     for name, seen in ranges.items():
         layer = graph.tensor_layers.get(name, "")
-        chosen = "minmax" if name in ends else recipe.calibrator_of(layer, graph.format)
+        whole = name in outputs or any(_holds_the_same(seen, each) for each in given)
+        chosen = "minmax" if whole else recipe.calibrator_of(layer, graph.format)
         clipped[name] = _clip(seen, recipe, chosen, grid_of(recipe, layer, graph.format))
     return clipped
+
+
+def _holds_the_same(one: TensorRange, other: TensorRange) -> bool:
+    """Whether two tensors hold the same values, as one and its transpose do."""
+    ends = (one.low, one.high, one.items) == (other.low, other.high, other.items)
+    return ends and all(
+        np.array_equal(a, b)
+        for a, b in ((one.item_lows, other.item_lows), (one.item_highs, other.item_highs))
+        if a is not None and b is not None
+    )
 
 
 def needs_histograms(recipe: Recipe) -> bool:

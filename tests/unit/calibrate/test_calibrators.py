@@ -1,4 +1,5 @@
 import typing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -148,6 +149,20 @@ def test_the_outputs_keep_their_whole_range():
     seen = {"hidden": observer.range(), "logits": observer.range()}
     found = clip(seen, percentile(99.0), GRAPH)
     assert found["hidden"].high < found["logits"].high == 1000.0
+
+
+def test_the_inputs_keep_their_whole_range_in_either_layout():
+    picture = np.append(np.linspace(0, 10, 100_000), 255.0).astype(np.float32)
+    observer, other = Observer("t", 2048), Observer("u", 2048)
+    observer.update(picture)
+    other.update(picture * np.float32(0.5))
+    seen = {"x": observer.range(), "transposed": observer.range(), "hidden": other.range()}
+    graph = replace(GRAPH, inputs=(TensorSpec("x", (1, 100_001), "float32"),))
+
+    found = clip(seen, percentile(99.0), graph)
+
+    assert found["x"].high == found["transposed"].high == 255.0
+    assert found["hidden"].high < 10
 
 
 def of_items(*items):
