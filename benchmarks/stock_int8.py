@@ -17,7 +17,7 @@ import argparse
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -133,9 +133,11 @@ TOOLS: dict[str, Callable[[keras.Model, np.ndarray, Path], Path]] = {
 
 
 def made(
-    model: keras.Model, x: np.ndarray, folder: Path
+    model: keras.Model, x: np.ndarray, folder: Path, known: Collection[str] = ()
 ) -> Iterator[tuple[str, dict[str, object]]]:
     for name, tool in TOOLS.items():
+        if name in known:
+            continue
         start = time.perf_counter()
         try:
             path = tool(model, x, folder)
@@ -155,8 +157,12 @@ def main() -> None:
     args.output.mkdir(parents=True, exist_ok=True)
     model = to_logits(keras.models.load_model(args.model, compile=False))
     x = np.load(args.calibration, allow_pickle=False)
-    found = dict(made(model, x, args.output))
-    (args.output / "stock.json").write_text(json.dumps(found, indent=1))
+    account = args.output / "stock.json"
+    # Told after each tool: the last may take more time or memory than there is.
+    found = json.loads(account.read_text()) if account.is_file() else {}
+    for name, facts in made(model, x, args.output, known=found):
+        found[name] = facts
+        account.write_text(json.dumps(found, indent=1))
 
 
 if __name__ == "__main__":

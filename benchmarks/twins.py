@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from accuracy import CASES, DATA, HERE, figures, opened
+from accuracy_cases import CASES, DATA, HERE
+from accuracy_judge import figures, opened
 from rich.console import Console
 
 from edgeconv import data, load, steps
