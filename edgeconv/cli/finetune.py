@@ -25,10 +25,10 @@ examples:
 
 what it does:
   70% of each class train, 15% tell when to stop, 15% test (or all of --test DIR).
-  First a new head learns from the features of the base, which stays as it is; then the
-  base's last layers are trained too, ten times more slowly. The weights of the epoch with
-  the lowest validation loss are kept. MODEL-training/, beside the model, has the learning
-  curves, the confusion matrix and the report on the test pictures.
+  First a new head learns from the features of the base, which stays as it is; then the base
+  is trained too (--unfreeze says how much of it), ten times more slowly. The weights of the
+  epoch with the lowest validation loss are kept. MODEL-training/, beside the model, has the
+  learning curves, the confusion matrix and the report on the test pictures.
 
 Stopped by Ctrl-C, kill or a power cut, it goes on after its last whole epoch with the same
 command and --resume. On a GPU that TensorFlow sees it trains in mixed precision.
