@@ -14,7 +14,7 @@ import edgeconv
 HEAVY = (
     *("tensorflow", "keras", "tf2onnx", "h5py"),
     *("onnx", "onnxruntime", "ai_edge_litert", "ai_edge_quantizer", "tflite_runtime"),
-    *("PIL", "rich", "sklearn", "scipy"),
+    *("PIL", "rich", "sklearn", "scipy", "matplotlib"),
 )
 
 # `python -m` on these runs the program instead of defining it.
