@@ -187,3 +187,21 @@ def test_interrupted_then_killed_it_ends_as_if_it_had_gone_through(
     assert _rows(folder) == _rows(tmp_path / "a" / "m-training")
     members = [zipfile.ZipFile(path).read("model.weights.h5") for path in (through, halting)]
     assert members[0] == members[1]
+
+
+def test_the_model_exports_and_verifies_without_a_further_flag(
+    trained: tuple[Outcome, Path], tmp_path: Path
+) -> None:
+    _, model = trained
+    done = edgeconv("export", model, "--int8", "--device", "raspberrypi4", cwd=tmp_path)
+    assert "judged on 5 pictures that training never saw" in done.stderr
+    assert "calibrated on 24 pictures that trained colours.keras" in done.stderr
+    bundle = tmp_path / "colours-int8"
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    assert (bundle / "labels.txt").read_text(encoding="utf-8").split() == list(LABELS)
+    assert manifest["preprocess"]["height"] == 32
+    assert manifest["provenance"]["training"]["pictures"]["test"] == 5
+
+    found = edgeconv("verify", bundle, "--against", model, "--json")
+    verdict = json.loads(found.stdout)["verdict"]
+    assert verdict["samples"] == 5 and verdict["status"] != "fail"
