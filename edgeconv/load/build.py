@@ -40,15 +40,18 @@ def build(
     """
     import keras
 
+    entry = next(model for model in zoo.ZOO if model.constructor == constructor)
+
     def make(with_top: bool) -> Any:
         # Layers are numbered anew, so that the same file always fits.
         keras.backend.clear_session()
         keras.utils.set_random_seed(seed)
-        return _construct(constructor, size, classes, alpha, with_top)
+        # Dense layers behind a Flatten are of the published size, whatever the features'.
+        side = size if with_top is top else entry.input_size
+        return _construct(constructor, side, classes, alpha, with_top)
 
     model = make(top)
     if weights is None:
-        entry = next(model for model in zoo.ZOO if model.constructor == constructor)
         settle(model, few_pictures(zoo.preprocess_for(entry, size, size)), head=top)
         return model
     return _weighted(model, weights, make, top, f"{constructor} with {classes} classes")
