@@ -22,7 +22,8 @@ HELP = "turn pictures into vectors, with a headless model or a bundle"
 EPILOG = """\
 examples:
   edgeconv embed mobilenetv2 *.jpg --output vectors.npz
-      the zoo's model without its classifier, in TensorFlow
+      the zoo's model without its classifier, in TensorFlow; a model of edgeconv finetune
+      likewise: edgeconv embed flowers.keras *.jpg --output vectors.npz
   edgeconv export mobilenetv2 --no-top
   edgeconv embed mobilenetv2-int8 *.jpg --output vectors.npz
       the same on the device's engine, without TensorFlow; export judges its parity by
@@ -96,7 +97,7 @@ def _from_bundle(bundle: Path, args: argparse.Namespace) -> Array:
 
 def _from_original(args: argparse.Namespace, console: Console) -> Array:
     from edgeconv.ask import embed
-    from edgeconv.load import LoadRequest, is_path
+    from edgeconv.load import LoadRequest
 
     _refuse_options(args, ("engine",), "only a bundle has a choice of engines")
     console.quiet()
@@ -105,11 +106,19 @@ def _from_original(args: argparse.Namespace, console: Console) -> Array:
         weights=args.weights,
         preprocess=args.preprocess,
         input_size=args.input_size,
-        top=is_path(args.model),  # a file is taken as it is
+        top=_is_taken_whole(args.model),
     )
     vectors = embed(request, args.pictures, console)
     console.done()
     return vectors
+
+
+def _is_taken_whole(model: str) -> bool:
+    """Whether nothing tells which layers of a model are its classifier: so it is with files."""
+    from edgeconv import knowledge
+    from edgeconv.load import is_path
+
+    return is_path(model) and knowledge.read(Path(model)) is None
 
 
 def _refuse_options(args: argparse.Namespace, names: Sequence[str], why: str) -> None:

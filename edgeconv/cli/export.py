@@ -122,7 +122,8 @@ def _configure_model(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--no-top",
         action="store_true",
-        help="a zoo model without its classifier: embeddings, averaged over the picture",
+        help="a zoo model or a fine-tuned one without its classifier: embeddings, averaged over "
+        "the picture",
     )
     group.add_argument("--task", choices=get_args(Task), help="what the outputs mean")
     group.add_argument(

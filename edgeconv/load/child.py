@@ -39,8 +39,12 @@ def open_file(
     keep_head: bool,
     trust: bool,
     custom: str | None,
+    top: bool = True,
 ) -> dict[str, Any]:
-    """Open a ``.keras`` or ``.h5`` file, and trace and freeze it into ``out``."""
+    """Open a ``.keras`` or ``.h5`` file, and trace and freeze it into ``out``.
+
+    Without ``top`` it ends where its last layer, the classifier, begins.
+    """
     import keras
 
     if path.endswith(".keras"):
@@ -57,6 +61,8 @@ def open_file(
         )
     except Exception as error:
         raise _load_error(path, error) from error
+    if not top:
+        model = keras.Model(model.inputs, model.layers[-1].input)
     return _trace(state, progress, model, Path(out), input_size, keep_head)
 
 

@@ -41,7 +41,7 @@ class LoadRequest:
             those of a zoo model; None for its own.
         classes: Of a zoo model; None for ImageNet's.
         alpha: Width of a MobileNet of the zoo; None for 1.
-        top: A zoo model has its classifier; else it makes embeddings.
+        top: A zoo model or a fine-tuned one has its classifier; else it makes embeddings.
         task: What the outputs mean; None to tell from the model.
         keep_softmax: The head's activation stays in the model.
         trust: The user vouches for code in the file.
@@ -82,8 +82,7 @@ def check(request: LoadRequest) -> None:
         )
     if is_path(request.model):
         check_source(Path(request.model), trust=request.trust)
-        knowledge.read(Path(request.model))
-        _refuse_zoo_options(request)
+        _refuse_zoo_options(request, knowledge.read(Path(request.model)))
     else:
         _variant(request)
     if request.labels is not None:
@@ -136,12 +135,13 @@ def load(request: LoadRequest, workshop: Workshop, folder: Path, progress: Progr
     )
 
 
-def _refuse_zoo_options(request: LoadRequest) -> None:
+def _refuse_zoo_options(request: LoadRequest, known: Knowledge | None) -> None:
     given = {
         "--weights": request.weights is not None,
         "--classes": request.classes is not None,
         "--alpha": request.alpha is not None,
-        "--no-top": not request.top,
+        # Of a fine-tuned one it is known that its last layer is the classifier.
+        "--no-top": not request.top and known is None,
     }
     for option in (option for option, is_given in given.items() if is_given):
         raise UsageError(
@@ -197,7 +197,7 @@ class _Opener:
             function = "edgeconv.load.child:open_saved_model"
         else:
             function = "edgeconv.load.child:open_file"
-            arguments |= {"trust": request.trust, "custom": request.custom}
+            arguments |= {"trust": request.trust, "custom": request.custom, "top": request.top}
         origin = {"file": path.name, "sha256": _sha256(path)}
         info = self._call(function, path.name, origin, **arguments)
         return info, None, origin
@@ -355,7 +355,7 @@ def _labels(
     progress: Progress,
 ) -> tuple[str, ...]:
     classes = spec.shape[-1] if len(spec.shape) == 2 else None
-    labels = known.labels if known is not None else ()
+    labels = known.labels if known is not None and request.top else ()
     if request.labels is not None:
         labels = read_labels(request.labels)
     if labels:

@@ -130,8 +130,11 @@ def load_original(
     """The float reference, its gaps filled with what the candidate's bundle says."""
     request = replace(request, keep_softmax=request.keep_softmax or candidate.keeps_head)
     said = candidate.source
+    if said is not None and said.task == "embedding" and _knows(request):
+        request = replace(request, top=False)
     borrowed = []
-    if said is not None and request.preprocess is None and _says_nothing(request):
+    silent = Path(request.model).exists() and not _knows(request)
+    if said is not None and request.preprocess is None and silent:
         path = folder / "preprocess.toml"
         path.write_text(tomli_w.dumps(said.preprocess.to_json()), encoding="utf-8")
         request = replace(request, preprocess=str(path))
@@ -154,9 +157,9 @@ def load_original(
     return source
 
 
-def _says_nothing(request: LoadRequest) -> bool:
-    """A model file that edgeconv didn't train; a zoo model says how it is fed."""
-    return Path(request.model).exists() and knowledge.read(Path(request.model)) is None
+def _knows(request: LoadRequest) -> bool:
+    """Whether it is a model that edgeconv fine-tuned."""
+    return knowledge.read(Path(request.model)) is not None
 
 
 def _units(source: SourceModel) -> int | None:

@@ -93,6 +93,14 @@ def test_classify_knows_preprocessing_and_labels(workplace: Path) -> None:
     assert documents(done)["results"][0]["top"][0]["label"] == "蓝色"
 
 
+def test_embed_leaves_the_classifier_out(workplace: Path) -> None:
+    pictures = sorted((workplace / "pictures").rglob("3*.png"))
+    done = edgeconv("embed", "colours.keras", *pictures, "--output", "v.npz", cwd=workplace)
+    assert done.code == 0, done.stderr
+    vectors = np.load(workplace / "v.npz")["vectors"]
+    assert vectors.shape == (6, 8), "what the last layer takes"
+
+
 def test_inspect_shows_what_the_model_knows(workplace: Path) -> None:
     done = edgeconv("inspect", "colours.keras", cwd=workplace)
     assert done.code == 0, done.stderr
