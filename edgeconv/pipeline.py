@@ -22,6 +22,7 @@ __all__ = ["Export", "ExportRequest", "export"]
 
 _FLOAT = Recipe(precision="fp32", passes=())
 _GOLDEN_ITEMS = 2
+_JUDGED_AT_ONCE = 8
 
 
 def export(request: ExportRequest, progress: Progress | None = None) -> Export:
@@ -91,7 +92,8 @@ def export(request: ExportRequest, progress: Progress | None = None) -> Export:
             source.activation,
             request.gate,
             watch,
-            on_disagreement=differing.append,
+            source.at_once(_JUDGED_AT_ONCE),
+            differing.append,
         )
         watch.stage("compare the layers")
         verdict = steps.with_layers(verdict, [job.result() for job in compared])

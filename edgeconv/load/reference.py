@@ -15,8 +15,6 @@ from edgeconv.workshop import Workshop
 __all__ = ["answers"]
 
 _BATCH: Final = 16
-#: float32 activations of a batch that are alive at once: 16 of MobileNetV2, one of EfficientNetB7.
-_BATCH_VALUES: Final = 64_000_000
 
 
 def answers(source: SourceModel, dataset: Dataset, workshop: Workshop, folder: Path) -> list[Array]:
@@ -70,8 +68,7 @@ def _asked(source: SourceModel, dataset: Dataset, workshop: Workshop, folder: Pa
     outputs = [str(folder / f"batch-y{i}.npy") for i in range(len(source.outputs))]
     stores: list[np.memmap[tuple[int, ...], np.dtype[np.float32]]] = []
     done = 0
-    size = max(1, min(_BATCH, _BATCH_VALUES // max(1, source.activation_count)))
-    for batch in dataset.batches(size):
+    for batch in dataset.batches(source.at_once(_BATCH)):
         for path, array in zip(inputs, batch.x, strict=True):
             np.save(path, array)
         workshop.call("edgeconv.load.child:predict", inputs=inputs, outputs=outputs)

@@ -29,7 +29,7 @@ def check_conversion(
         reference: The original's answers to ``dataset``, one array an output.
         dataset: The items.
         source: The original.
-        items: How many are compared.
+        items: How many are compared, or a few more.
 
     Raises:
         Unsupported: It is not the same function: an output differs by more than
@@ -38,11 +38,15 @@ def check_conversion(
             changes the answer by far more.
         RefusedInput: The original itself answers NaN or infinity.
     """
-    batch = next(iter(dataset.batches(items)))
-    truth = [array[: len(batch.ids)] for array in reference]
-    check_reference(truth, batch)
     meter = Meter(source.activation, classifies=False, name=artifact.path.name)
-    meter.add(truth, runner(*batch.x)[: len(truth)], None, batch.ids)
+    done = 0
+    for batch in dataset.batches(source.at_once(items)):
+        truth = [array[done : done + len(batch.ids)] for array in reference]
+        check_reference(truth, batch)
+        meter.add(truth, runner(*batch.x)[: len(truth)], None, batch.ids)
+        done += len(batch.ids)
+        if done >= items:
+            break
     found = meter.result()
     if not found.equivalent:
         raise Unsupported(

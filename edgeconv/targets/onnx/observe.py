@@ -15,6 +15,7 @@ that of one item, or of a part of one where that is much.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import nullcontext
 from itertools import chain
 from typing import Final
 
@@ -22,7 +23,7 @@ import numpy as np
 
 from edgeconv.calibrate.observers import HISTOGRAM_BINS, Observer
 from edgeconv.errors import UsageError
-from edgeconv.memory import give_memory_back
+from edgeconv.memory import blocks_apart, give_memory_back
 from edgeconv.progress import Progress
 from edgeconv.targets.onnx.model import (
     Model,
@@ -109,10 +110,13 @@ def _items(
     inputs = {spec.name for spec in graph.inputs}
     computed = [name for name in names if name not in inputs]
     segments = open_segments(read(graph.path), computed) if computed else []
-    for batch in dataset.batches(_BATCH):
-        for items in zip(*batch.x, strict=True):
-            feeds = {s.name: _feed(x, s) for x, s in zip(items, graph.inputs, strict=True)}
-            yield chain([feeds], run_segments(segments, feeds))
+    if len(segments) > 1:
+        give_memory_back()
+    with blocks_apart() if len(segments) > 1 else nullcontext():
+        for batch in dataset.batches(_BATCH):
+            for items in zip(*batch.x, strict=True):
+                feeds = {s.name: _feed(x, s) for x, s in zip(items, graph.inputs, strict=True)}
+                yield chain([feeds], run_segments(segments, feeds))
 
 
 def _sources(model: Model) -> Mapping[str, str]:

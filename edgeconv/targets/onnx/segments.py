@@ -3,9 +3,9 @@
     f = f_3 . f_2 . f_1        each part gives what is watched of its own tensors,
                                and what later parts read
 
-Every tensor of EfficientNetB7 takes 3.8 GB for one picture; a part is cut where the
-watched ones grow beyond half a gigabyte, and its weights are its own. Most models are
-one part.
+Every tensor of EfficientNetB7 takes 3.8 GB for one picture; a model whose watched ones
+take more than a quarter of a gigabyte is cut where they grow beyond an eighth, and the
+weights of a part are its own. They are given out as copies.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from edgeconv.types import Array
 
 __all__ = ["Segment", "open_segments", "run_segments"]
 
-_MOST_BYTES: Final = 2**29
+_WHOLE_BYTES: Final = 2**28
+_PART_BYTES: Final = 2**27
 #: More threads than this gain little at batch 1.
 _MOST_THREADS: Final = 4
 #: ONNX's number for float32.
@@ -50,18 +51,24 @@ class Segment:
 
 
 def open_segments(
-    model: Model, watched: Collection[str], most_bytes: int = _MOST_BYTES
+    model: Model,
+    watched: Collection[str],
+    whole_bytes: int = _WHOLE_BYTES,
+    part_bytes: int = _PART_BYTES,
 ) -> list[Segment]:
     """Open ``model`` in parts.
 
     Args:
         model: Float, its nodes in order, with the types and shapes of its tensors.
         watched: Names of tensors that nodes write.
-        most_bytes: That the watched tensors of one part may take, for one item.
+        whole_bytes: That the watched tensors may take in one part, for one item.
+        part_bytes: That those of one part may take where there are several.
     """
     values = {v.name: v for v in (*model.graph.input, *model.graph.value_info)}
     values.update((v.name, v) for v in model.graph.output)
-    parts = _cut(list(model.graph.node), values, set(watched), most_bytes)
+    parts = _cut(list(model.graph.node), values, set(watched), whole_bytes)
+    if len(parts) > 1:
+        parts = _cut(list(model.graph.node), values, set(watched), part_bytes)
     held = set(constants(model))
     reads = [{name for node in part for name in _reads(node)} for part in parts]
     segments = []

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ import numpy as np
 
 from edgeconv.calibrate.observers import HISTOGRAM_BINS, Observer
 from edgeconv.errors import RefusedInput, UsageError
+from edgeconv.memory import blocks_apart, give_memory_back
 from edgeconv.progress import Progress
 from edgeconv.runtime.quiet import quiet_stderr
 from edgeconv.targets.tflite import flatbuffer
@@ -28,8 +30,8 @@ __all__ = ["activations", "observe"]
 
 #: Items read at once; they go through the model one by one.
 _BATCH: Final = 16
-#: The same of a model in parts: what they hand on is held for all of them.
-_BATCH_IN_PARTS: Final = 4
+#: What the items of a model in parts may hold between two of them.
+_WAITING_BYTES: Final = 2**27
 #: Of the largest value in a tensor. float32 sums in another order differ by 1e-6
 #: a layer; a tensor that was not written is off by its whole size.
 _AGREEMENT: Final = 1e-2
@@ -64,6 +66,7 @@ def observe(
                 observers[index].update(look.interpreter.tensor(index)())
             if look.is_last:
                 progress.advance()
+    give_memory_back()
     if not len(dataset):
         raise UsageError(f"{dataset.name} holds no item to calibrate on.", "Give at least one.")
     return {name: observers[index].range() for index, name in watched.items()}
@@ -115,14 +118,16 @@ def _batches(
 ) -> Iterator[Iterator[_Look]]:
     """Batch by batch: each part in turn runs all items, then the next reads what it wrote."""
     parts = [_Part(segment) for segment in segments(graph.path, watched)]
-    size = _BATCH if len(parts) == 1 else _BATCH_IN_PARTS
+    waiting = max(part.segment.waiting for part in parts)
+    size = max(1, min(_BATCH, _WAITING_BYTES // max(1, waiting)))
     numbers = [int(i) for i in flatbuffer.view(graph.path).subgraphs[0].inputs]
-    for batch in dataset.batches(size):
-        items = [
-            [_feed(x, spec) for x, spec in zip(item, graph.inputs, strict=True)]
-            for item in zip(*batch.x, strict=True)
-        ]
-        yield _looks(parts, [dict(zip(numbers, feeds, strict=True)) for feeds in items])
+    with blocks_apart() if len(parts) > 1 else nullcontext():
+        for batch in dataset.batches(size):
+            items = [
+                [_feed(x, spec) for x, spec in zip(item, graph.inputs, strict=True)]
+                for item in zip(*batch.x, strict=True)
+            ]
+            yield _looks(parts, [dict(zip(numbers, feeds, strict=True)) for feeds in items])
 
 
 def _looks(parts: Sequence[_Part], alive: Sequence[dict[int, Array]]) -> Iterator[_Look]:
@@ -150,10 +155,10 @@ class _Part:
     def run(self, feeds: list[Array]) -> Any:
         """The interpreter, after it ran ``feeds``."""
         if self._resolver is None:
-            content, watched = self.segment.content, self.segment.watched
+            content, watched = self.segment.read(), self.segment.watched
             self._resolver, self._interpreter = _trusted(content, feeds, watched)
         elif self._interpreter is None:
-            self._interpreter = _open(self.segment.content, self._resolver)
+            self._interpreter = _open(self.segment.read(), self._resolver)
         _run(self._interpreter, feeds)
         return self._interpreter
 

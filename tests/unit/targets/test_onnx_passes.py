@@ -359,7 +359,7 @@ def test_a_graph_in_parts_computes_what_the_whole_computes():
     model = infer_shapes(model_of(nodes, {"w": normal(4)}, shape=("batch", 4)))
     x = normal(1, 4, seed=1)
     whole = next(run_segments(open_segments(model, ["a", "b", "c", "y"]), {"x": x})).copy()
-    parts = open_segments(model, ["a", "b", "c", "y"], most_bytes=16)
+    parts = open_segments(model, ["a", "b", "c", "y"], 16, 16)
     assert len(parts) == 4
     found = {name: v for seen in run_segments(parts, {"x": x}) for name, v in seen.items()}
     assert found.keys() == whole.keys()

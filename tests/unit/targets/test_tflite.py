@@ -311,8 +311,9 @@ def test_a_model_seen_in_parts_comes_to_the_same_as_seen_whole(lab, monkeypatch)
     names = [layer.output for layer in TFLITE.layers(graph)]
     whole = TFLITE.observe(graph, x, Silent(), histograms=True)
     held = list(TFLITE.activations(graph, names, x))
-    assert len(segments(graph.path, observe_module._activations(graph), 4096)) > 3
-    monkeypatch.setattr(observe_module, "segments", partial(segments, most_bytes=4096))
+    assert len(segments(graph.path, observe_module._activations(graph), 4096, 4096)) > 3
+    small = partial(segments, whole_bytes=4096, part_bytes=4096)
+    monkeypatch.setattr(observe_module, "segments", small)
 
     in_parts = TFLITE.observe(graph, x, Silent(), histograms=True)
 
