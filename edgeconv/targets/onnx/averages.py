@@ -8,7 +8,7 @@ which are 4, 6 and 9 times 1/4, so that within the border nothing is rounded twi
 
 The quantizer gives an AveragePool the same steps on both sides. An average over a whole
 picture is far smaller than the largest value in it (MLPerf Tiny's ResNet8: 49 of 255 steps,
-half of the noise in its logits). GlobalAveragePool, which then takes its place, has steps of its own.
+half of the noise in its logits). GlobalAveragePool takes its place: it has steps of its own.
 """
 
 from __future__ import annotations
