@@ -28,6 +28,7 @@ __all__ = ["Checkpoint", "Store"]
 _STATE: Final = "checkpoint.json"
 _MOST_BYTES: Final = 16 << 20
 _PIXELS, _FEATURES, _LOG = "pixels.npy", "features.npy", "workshop.log"
+_MODEL: Final = ".model.keras"
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,11 @@ class Store:
     def pixels(self) -> Path:
         """Where the pictures lie, at the model's size, while training goes on."""
         return self.folder / _PIXELS
+
+    @property
+    def model(self) -> Path:
+        """Where the trained model lies until all is known that belongs into it."""
+        return self.folder / _MODEL
 
     def place(self, name: str) -> Path:
         """The file called ``name``."""
@@ -108,12 +114,14 @@ class Store:
                 file.unlink()
 
     def clear(self) -> None:
-        """Take away all checkpoints, the state first."""
-        names = (_STATE, f".{_STATE}.part", _PIXELS, _FEATURES, _LOG)
+        """Take away all checkpoints, the state first; the folder too where that was all."""
+        names = (_STATE, f".{_STATE}.part", _PIXELS, _FEATURES, _LOG, _MODEL)
         parts = (*self.folder.glob("epoch-*.npz"), *self.folder.glob(".epoch-*.npz.part"))
         for path in (*map(self.place, names), *parts):
             with contextlib.suppress(FileNotFoundError):
                 path.unlink()
+        with contextlib.suppress(OSError):  # it has reports in it, or isn't there
+            self.folder.rmdir()
 
 
 def _epoch(row: Mapping[str, Any]) -> Epoch:

@@ -104,7 +104,7 @@ class _Run:
         if not all(map(math.isfinite, scores.values())):
             raise Unsupported(
                 f"Training diverged in epoch {step.epoch}: the loss is no number any more.",
-                "Train with a lower --learning-rate.",
+                "Begin anew with a lower --learning-rate and --force.",
             )
         seconds = time.monotonic() - started
         return Epoch(step.phase, step.epoch, step.learning_rate, seconds=seconds, **scores)

@@ -115,22 +115,43 @@ class _Job:
     watch: Progress
 
     def run(self, on_epoch: Callable[[Epoch], None]) -> Finetuned:
-        store, settings = self.store, self.request.settings
         checkpoint = self._checkpoint()
+        self._begin(checkpoint)
         try:
-            store.folder.mkdir(exist_ok=True)
+            store_pixels(self.gathered, self.store.pixels, self.watch)
+            return self._train(checkpoint, on_epoch)
+        except BaseException:
+            # Before the first epoch there is nothing to resume, only something in the way.
+            if self.store.exists() and not self.store.read().epochs:
+                self.store.clear()
+            raise
+
+    def _begin(self, checkpoint: Checkpoint) -> None:
+        """Make the folder; a training that was begun in it ends here unless it is resumed."""
+        store = self.store
+        try:
             if not self.request.resume:
                 store.clear()
+                store.folder.mkdir(exist_ok=True)
                 store.write(checkpoint)
         except OSError as error:
             raise HostFailure(
                 f"{store.folder} can't be written: {error.strerror}.", "Write elsewhere."
             ) from error
-        store_pixels(self.gathered, store.pixels, self.watch)
+
+    def _train(self, checkpoint: Checkpoint, on_epoch: Callable[[Epoch], None]) -> Finetuned:
+        store, settings = self.store, self.request.settings
         with Workshop(store.folder, gpu=True) as workshop:
-            self._open(workshop)
-            epochs = train(workshop, store, checkpoint, settings, self.watch, on_epoch)
-            return self._finish(workshop, epochs)
+            try:
+                self._open(workshop)
+                epochs = train(workshop, store, checkpoint, settings, self.watch, on_epoch)
+                return self._finish(workshop, epochs)
+            except HostFailure as error:
+                if workshop.alive:
+                    raise
+                raise HostFailure(
+                    error.message, "Train with a smaller --batch or --size, and --force."
+                ) from error
 
     def _checkpoint(self) -> Checkpoint:
         """Where to go on: at the beginning, or where a training of the same order stopped."""
@@ -184,7 +205,7 @@ class _Job:
     def _finish(self, workshop: Workshop, epochs: tuple[Epoch, ...]) -> Finetuned:
         """Save the best weights, test them, and put all in its place."""
         output, folder = self.request.output, self.store.folder
-        aside = folder / f".{output.name}"
+        aside = self.store.model
         self.watch.stage("save the model")
         workshop.call(_CHILD + "save", self.watch, output=str(aside))
         test = self._test(workshop)

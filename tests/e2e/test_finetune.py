@@ -3,6 +3,7 @@
 import csv
 import json
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -139,6 +140,16 @@ def test_what_is_wrong_is_said_before_anything_slow(
     assert done.code == code
     assert says in done.error_lines()[0] and len(done.error_lines()) == 2
     assert not list(tmp_path.glob("model*"))
+
+
+def test_a_broken_picture_is_named_and_leaves_nothing_behind(
+    run: Run, colours: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(colours, tmp_path / "data")
+    (tmp_path / "data" / "blue" / "03.png").write_bytes(b"no picture")
+    done = run("finetune", *SMALL, "--data", "data", "--output", "model.keras")
+    assert done.code == 3 and "blue/03.png" in done.error_lines()[0]
+    assert {path.name for path in tmp_path.iterdir()} == {"data"}
 
 
 def _rows(folder: Path) -> list[dict[str, str]]:

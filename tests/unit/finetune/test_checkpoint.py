@@ -61,6 +61,15 @@ def test_all_checkpoints_go_when_training_is_done_and_reports_stay(store: Store)
     assert files(store) == {"curves.png"}
 
 
+def test_a_folder_that_held_nothing_else_goes_too(tmp_path: Path) -> None:
+    store = Store(tmp_path / "m-training")
+    store.folder.mkdir()
+    trained(store, [3.0])
+    store.clear()
+    assert not store.folder.exists()
+    store.clear()
+
+
 @pytest.mark.parametrize(
     "damage",
     [
