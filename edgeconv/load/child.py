@@ -59,10 +59,10 @@ def open_file(
             safe_mode=not trust,
             custom_objects=objects,
         )
+        if not top:
+            model = keras.Model(model.inputs, model.layers[-1].input)
     except Exception as error:
         raise _load_error(path, error) from error
-    if not top:
-        model = keras.Model(model.inputs, model.layers[-1].input)
     return _trace(state, progress, model, Path(out), input_size, keep_head)
 
 
