@@ -27,11 +27,15 @@ class Network:
         classes: Units of the head.
         settings: How to train.
         mixed: The base computes in float16 where that is safe.
+
+    Raises:
+        UsageError: More layers are to be trained than it has.
     """
 
     def __init__(self, base: Any, classes: int, settings: Settings, *, mixed: bool = False) -> None:
         import keras
 
+        _refuse_more(base, settings.layers)
         keras.utils.set_random_seed(settings.seed)
         self._settings, self._mixed = settings, mixed
         self.base = recast(base, "mixed_float16") if mixed else base
@@ -54,11 +58,6 @@ class Network:
 
     def _freeze(self, phase: str) -> None:
         layers, count = self.base.layers, 0 if phase == HEAD else self._settings.layers
-        if count is not None and count > len(layers):
-            raise UsageError(
-                f"{self.base.name} has {len(layers)} layers, --unfreeze says {count}.",
-                "Give fewer, or all.",
-            )
         frozen = 0 if count is None else len(layers) - count
         for place, layer in enumerate(layers):
             layer.trainable = place >= frozen
@@ -105,6 +104,14 @@ class Network:
         model = keras.Model(base.input, head(x), name=self.base.name)
         head.set_weights(self.head.get_weights())
         return model
+
+
+def _refuse_more(base: Any, count: int | None) -> None:
+    if count is not None and count > len(base.layers):
+        raise UsageError(
+            f"{base.name} has {len(base.layers)} layers, --unfreeze says {count:,}.",
+            "Give fewer, or all.",
+        )
 
 
 def _set_momentum(base: Any) -> dict[str, float]:

@@ -66,6 +66,8 @@ def finetune(
     base = find_base(request, watch)
     if request.settings.scratch:
         watch.note("weights are random (--weights none): the network starts from nothing")
+        if request.settings.unfreeze is not None:
+            watch.note("all of it is trained from the first epoch on, whatever --unfreeze says")
     job = _Job(request, base, gathered, store, watch)
     job.knowledge({})  # refuses names that no model file can hold, before anything slow
     return job.run(on_epoch)
