@@ -1,7 +1,8 @@
 """A picture with its answer drawn on it.
 
-The font is Pillow's own, which has Latin letters alone; others show as boxes. The copy
-is encoded anew: what else stood in the file (EXIF, a position) is not in it.
+The font is Pillow's own, which has Latin letters alone; for others an installed one that
+has them, else their code points. The copy is encoded anew: what else stood in the file
+(EXIF, a position) is not in it.
 """
 
 from __future__ import annotations
@@ -9,9 +10,10 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from edgeconv.pictures import decode, to_rgb
+from edgeconv.report.fonts import file_for
 
 __all__ = ["annotated"]
 
@@ -54,8 +56,21 @@ def annotated(picture: Path, rows: Sequence[tuple[str, float | None, str]]) -> b
             end = round((width - 1) * min(max(share, 0.0), 1.0))
             draw.rectangle((0, top + 1, end, top + line - 2), fill=_BAR)
         middle = top + line // 2
-        draw.text((line // 3, middle), label, _INK, font, anchor="lm")
+        shown, own = _legible(label, font)
+        draw.text((line // 3, middle), shown, _INK, own, anchor="lm")
         draw.text((width - line // 3, middle), text, _INK, font, anchor="rm")
     file = io.BytesIO()
     page.save(file, "PNG")
     return file.getvalue()
+
+
+def _legible(label: str, font: Any) -> tuple[str, Any]:
+    """``label`` and a font that has its letters, as large as ``font``."""
+    from PIL import ImageFont
+
+    if max(label, default=" ") <= "\xff":
+        return label, font
+    path = file_for(label)
+    if path is None:
+        return label.encode("ascii", "backslashreplace").decode(), font
+    return label, ImageFont.truetype(path, font.size)

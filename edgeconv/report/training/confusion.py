@@ -12,7 +12,8 @@ from typing import Any, Final
 import numpy as np
 
 from edgeconv.history import TestResult
-from edgeconv.report.training.canvas import BLUE, canvas, elided, readable
+from edgeconv.report.fonts import readable
+from edgeconv.report.training.canvas import BLUE, canvas, elided
 from edgeconv.types import Array
 
 __all__ = ["count", "draw_confusion"]

@@ -48,3 +48,12 @@ def test_a_broken_picture_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"\x89PNG no more")
     with pytest.raises(EdgeconvError):
         annotated(path, [])
+
+
+def test_letters_of_any_script_are_drawn_and_never_as_boxes(tmp_path: Path) -> None:
+    path = tmp_path / "p.png"
+    Image.new("RGB", (640, 100)).save(path)
+    # Plane 15 is for private use: no font draws it, and both would be the same box.
+    names = ("роза", "тюльпан", "\U000f1234", "\U000f4321")
+    pages = {name: drawn(path, [(name, None, "")]).tobytes() for name in names}
+    assert len(set(pages.values())) == len(names), "two names look the same"

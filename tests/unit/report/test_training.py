@@ -196,13 +196,14 @@ def test_names_whose_letters_no_font_has_become_numbers_and_others_stay(tmp_path
 
 _FIND_FONT = """
 import sys, warnings
-from edgeconv.report.training.canvas import readable
+from edgeconv.report.fonts import file_for, readable
 from edgeconv.report.training.confusion import draw_confusion
 import numpy as np
 warnings.simplefilter("error")
 families, lost = readable([sys.argv[1]])
 assert not lost, lost
 assert families == ("Only For A Test",), families
+assert file_for(sys.argv[1]).endswith("Test.ttf") and file_for(sys.argv[1] + "a") is None
 sys.stdout.buffer.write(draw_confusion(np.eye(2, dtype=int), (sys.argv[1], "cat")))
 """
 
