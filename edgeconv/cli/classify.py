@@ -24,9 +24,11 @@ examples:
       the five likeliest of ImageNet's classes, with VGG16's own preprocessing
   edgeconv classify cat.jpg --annotate answer.png
       the picture with its answer drawn on it
+  edgeconv classify *.jpg --model flowers.keras
+      a model of edgeconv finetune, which knows its preprocessing and labels
   edgeconv classify *.jpg --model flowers.keras --preprocess mobilenetv2 \\
       --labels flowers.txt --json
-      your own model
+      a model of your own
 
 This is the original model, in TensorFlow; edgeconv run asks an exported bundle.
 """

@@ -29,6 +29,8 @@ examples:
       a bundle of a zoo model against that model; exit code 1 where parity is lost
   edgeconv verify flowers-int8 --against flowers.keras --data flowers/ --policy parity.toml
       your own model, by the thresholds in parity.toml (docs/ci.md describes it)
+  edgeconv verify flowers-int8 --against flowers.keras
+      an original of edgeconv finetune says by itself which pictures training never saw
   edgeconv verify model.tflite --against model.keras --preprocess unit --data test.npz
       somebody else's conversion
   edgeconv verify flowers-int8 --compare flowers-int8-v1 --data flowers/
@@ -110,7 +112,8 @@ def _configure_data(group: argparse._ArgumentGroup) -> None:
         type=filled,
         metavar="DATA",
         help="folder (one subfolder a class), CSV manifest or .npz; PATH:SPLIT picks a split; "
-        "built-in pictures by default, which have no labels",
+        "by default the test pictures that a fine-tuned original names (DIR:test where they lie "
+        "now), else built-in ones, which have no labels",
     )
     group.add_argument("--x-key", default="x", metavar="NAME", help="array of inputs in .npz")
     group.add_argument("--y-key", default="y", metavar="NAME", help="array of labels in .npz")
