@@ -276,14 +276,14 @@ _NAMES: Mapping[str, str] = {
     "size": "--size",
     "alpha": "--alpha",
     "weights": "--weights",
-    "weights_sha256": "the weights file",
+    "weights_sha256": "the weights' file",
     "epochs": "--epochs",
     "unfreeze": "--unfreeze",
     "scratch": "--weights",
     "batch": "--batch",
     "learning_rate": "--learning-rate",
     "seed": "--seed",
-    "pictures": "the pictures, or their division,",
+    "pictures": "the set of pictures",
 }
 
 

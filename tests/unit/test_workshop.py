@@ -137,3 +137,12 @@ def test_the_child_dies_with_a_killed_parent(tmp_path: Path) -> None:
     while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
         assert time.monotonic() < deadline, "the child outlived its parent"
         time.sleep(0.05)
+
+
+def test_gpus_are_hidden_unless_they_are_asked_for(
+    workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert workshop.call(f"{CALLS}:visible_gpus") == "-1"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    with Workshop(tmp_path, gpu=True) as other:
+        assert other.call(f"{CALLS}:visible_gpus") == "1"

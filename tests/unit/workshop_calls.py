@@ -27,6 +27,10 @@ def refuse(state: dict[str, Any], progress: Any) -> None:
     raise RefusedInput("cause", "remedy")
 
 
+def visible_gpus(state: dict[str, Any], progress: Any) -> str | None:
+    return os.environ.get("CUDA_VISIBLE_DEVICES")
+
+
 def divide(state: dict[str, Any], progress: Any) -> float:
     return 1 / 0
 

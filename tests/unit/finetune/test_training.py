@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from edgeconv.errors import UsageError
 from edgeconv.progress import Silent
 from edgeconv.workshop import Workshop
 from tests.unit.finetune import training_facts
@@ -50,6 +51,19 @@ def test_only_what_a_phase_trains_changes(workshop: Workshop, tmp_path: Path) ->
     assert set(changed["scratch"]) - {"drop/seed_generator/seed_generator_state"} == (
         head | last | first | statistics
     )
+
+
+def test_more_layers_than_there_are_cant_be_unfrozen(workshop: Workshop, tmp_path: Path) -> None:
+    ask(workshop, "unfreezing", folder=str(tmp_path), layers=9)
+    with pytest.raises(UsageError, match="9 layers, --unfreeze says 10"):
+        ask(workshop, "unfreezing", folder=str(tmp_path), layers=10)
+
+
+@pytest.mark.long
+def test_a_model_that_flattens_gives_its_features_at_any_size(
+    workshop: Workshop, tmp_path: Path
+) -> None:
+    assert ask(workshop, "flattened", path=str(tmp_path / "w.h5")) == 0
 
 
 def test_a_resumed_epoch_equals_an_uninterrupted_one(workshop: Workshop, tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ from edgeconv.finetune import arrays, augment
 from edgeconv.finetune.child import accelerator, answer, open_network, save
 from edgeconv.finetune.settings import FINE, HEAD, Settings
 from edgeconv.load import zoo
+from edgeconv.load.build import build
+from edgeconv.load.own import alexnet
 from edgeconv.preprocess import normalize
 
 State = dict[str, Any]
@@ -100,6 +102,26 @@ def freezing(state: State, progress: Any, *, folder: str) -> dict[str, list[str]
         pairs = zip(weights, before, strict=True)
         found[name] = [weight.path for weight, old in pairs if (np.array(weight) != old).any()]
     return found
+
+
+def unfreezing(state: State, progress: Any, *, folder: str, layers: int) -> None:
+    """Open a network that is to train so many of its layers; it has nine."""
+    opened(folder, Settings(unfreeze=layers))
+
+
+def flattened(state: State, progress: Any, *, path: str) -> float:
+    """How far features at 128 pixels are from the weights of a whole model for 224."""
+    import h5py
+    from keras.src.legacy.saving import legacy_h5_format
+
+    whole = alexnet(224, 1000)
+    with h5py.File(path, "w") as file:  # as Keras publishes weights
+        legacy_h5_format.save_weights_to_hdf5_group(file, whole)
+    options = {"classes": 1000, "alpha": 1.0, "seed": 3}
+    features = build("AlexNet", size=128, top=False, weights=path, **options)
+    assert features.input_shape == (None, 128, 128, 3)
+    pairs = zip(features.weights, whole.weights, strict=False)
+    return max(float(np.abs(np.array(a) - np.array(b)).max()) for a, b in pairs)
 
 
 def _epochs(
