@@ -76,19 +76,20 @@ class Piece:
         ranges: What calibration saw in it; none where the precision needs none.
         calibration: On what; None likewise.
         rescaled: The same after passes that rescale channels, by their names.
-        train: (graph, recipe, folder) -> the graph with trained weights; None where no
-            recipe asks for it.
+        train: Prepares and trains; None where no recipe asks for it.
         memo: What passes worked out, for every format and recipe.
     """
 
     graph: FloatGraph
     ranges: Ranges
     calibration: Dataset | None
-    train: Callable[[FloatGraph, Recipe, Path], FloatGraph] | None = field(
-        default=None, repr=False, compare=False
-    )
+    train: Train | None = field(default=None, repr=False, compare=False)
     rescaled: dict[tuple[str, ...], Piece] = field(default_factory=dict, repr=False, compare=False)
     memo: prepare.Memo = field(default_factory=dict, repr=False, compare=False)
+
+
+#: (piece, recipe, scratch folder) -> the graph with trained weights, and ranges.
+Train = Callable[[Piece, Recipe, Path], tuple[FloatGraph, Ranges]]
 
 
 @dataclass(frozen=True)
@@ -264,9 +265,8 @@ def make(piece: Piece, recipe: Recipe, folder: Path) -> tuple[Artifact, Model]:
     Returns:
         The artifact, and what runs it.
     """
-    graph, ranges = prepared(piece, recipe, folder)
-    if recipe.qat is not None and piece.train is not None:
-        graph = piece.train(graph, recipe, folder)
+    how = piece.train if recipe.qat is not None and piece.train is not None else prepared
+    graph, ranges = how(piece, recipe, folder)
     return write(graph, ranges, recipe, folder)
 
 

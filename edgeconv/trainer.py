@@ -10,7 +10,7 @@ the other's too.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,9 +18,9 @@ from edgeconv import steps
 from edgeconv.order import ExportRequest
 from edgeconv.prepare.samples import Some
 from edgeconv.progress import Progress
-from edgeconv.qat import Taught, most_items, teach, transfer
+from edgeconv.qat import Taught, most_items, teach, transfer_ranges, transfer_weights
 from edgeconv.targets import TARGETS
-from edgeconv.types import Dataset, FloatGraph, Recipe, SourceModel
+from edgeconv.types import Dataset, FloatGraph, Ranges, Recipe, SourceModel
 from edgeconv.workshop import Workshop
 
 __all__ = ["Trainer", "with_trainer"]
@@ -74,22 +74,27 @@ class Trainer:
         self._folder, self._watch = folder, watch
         self._taught: dict[Recipe, Taught] = {}
 
-    def __call__(self, graph: FloatGraph, recipe: Recipe, folder: Path) -> FloatGraph:
-        """``graph`` with trained weights.
+    def __call__(
+        self, piece: steps.Piece, recipe: Recipe, folder: Path
+    ) -> tuple[FloatGraph, Ranges]:
+        """A piece's graph with trained weights, and its ranges as they were learned.
 
         Args:
-            graph: Prepared by the recipe's passes.
+            piece: Of either format.
             recipe: Its ``qat`` says how; what it keeps in float is trained in int8 too.
-            folder: Where the changed graph is written.
+            folder: Where changed graphs are written.
 
         Raises:
-            Unsupported: The model can't be trained, or ``graph`` has other weights.
+            Unsupported: The model can't be trained, or the piece has other weights.
         """
-        target, key = TARGETS[graph.format], _trained_by(recipe)
+        target, key = TARGETS[piece.graph.format], _trained_by(recipe)
+        graph, ranges = steps.prepared(piece, recipe, folder)
         if key not in self._taught:
             self._taught[key] = self._train(key)
-        changed = transfer(self._taught[key], target.weights(graph))
-        return target.patch(graph, changed, folder / f"trained{target.suffix}")
+        taught, seen = self._taught[key], [_seen(each, recipe) for each in (piece, self._piece)]
+        changed = transfer_weights(taught, target.weights(graph))
+        patched = target.patch(graph, changed, folder / f"trained{target.suffix}")
+        return patched, transfer_ranges(taught, ranges, *seen)
 
     def _train(self, recipe: Recipe) -> Taught:
         folder = self._folder / f"{len(self._taught)}"
@@ -100,6 +105,7 @@ class Trainer:
         return teach(
             self._piece.graph,
             graph,
+            ranges,
             artifact,
             self._dataset(),
             recipe.qat,
@@ -113,6 +119,11 @@ class Trainer:
         assert self._piece.calibration is not None
         first = next(iter(self._piece.calibration.batches(1))).x
         return Some(self._piece.calibration, most_items(sum(x.nbytes for x in first)))
+
+
+def _seen(piece: steps.Piece, recipe: Recipe) -> tuple[Ranges, Mapping[str, str]]:
+    rescaled = steps.rescale(piece, recipe)
+    return rescaled.ranges, rescaled.graph.tensor_layers
 
 
 def _trained_by(recipe: Recipe) -> Recipe:

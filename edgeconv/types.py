@@ -295,7 +295,7 @@ class Qat:
     """
 
     epochs: int = 8
-    learning_rate: float = 3e-4
+    learning_rate: float = 1e-4
     seed: int = 0
 
 

@@ -3,8 +3,9 @@
     float file  ──► answers to learn ─┐
     int8 file, rounded as on the device ──► answers ──► loss ──► Adam on kernels and biases
 
-    loss = mean over items of c log(1 + KL(p || p') / c)    p the float model's probabilities
-         + mean |y' - y|^2 / mean |y|^2                     of outputs that are no logits
+    loss = mean over items of  c log(1 + e / c)
+    e    = KL(p || p') + |y' - y|^2 / mean |y|^2     p the float model's probabilities, y its
+                                                     scores; KL where the scores are logits
 
 No label is asked for: the float model's own answers are what int8 is to give, and they say
 more than a label. So an input may be altered freely, as both see the same: pictures are
@@ -27,6 +28,7 @@ from edgeconv.progress import Progress
 from edgeconv.qat.learned import Learned
 from edgeconv.qat.network import Network, trainable
 from edgeconv.qat.plan import Plan, read_plan
+from edgeconv.qat.ranges import Width, groups
 from edgeconv.types import Array
 
 __all__ = ["train"]
@@ -34,9 +36,9 @@ __all__ = ["train"]
 _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8
 #: Of all steps, those in which the rate rises: Adam's first ones are all of full size.
 _WARM: Final = 0.1
-#: Nats. An item that loses more has little more to say: a few odd pictures lose a hundred
-#: times as much as all others, and would be all that is learned.
-_ODD: Final = 0.05
+#: c: an item that loses more has little more to say. A few odd pictures lose a hundred times
+#: as much as all others, and would be all that is learned.
+_ODD: Final = 0.1
 #: Of a picture's height and width; both ways.
 _SHIFT: Final = 1 / 16
 #: Items a step, and activations that are held for the gradient of a step.
@@ -81,7 +83,7 @@ def train(
         seed: Of the order and of what is done to pictures.
 
     Returns:
-        ``losses``: the mean of each epoch.
+        ``losses``: the mean of each epoch; ``widths``: tensor name -> the factor on its range.
 
     Raises:
         Unsupported: The model has an operator that isn't known here.
@@ -94,10 +96,14 @@ def train(
     x = [np.load(path, mmap_mode="r", allow_pickle=False) for path in inputs]
     batch = _batch_size(plan, len(x[0]))
     steps = epochs * (len(x[0]) // batch)
-    teach, study = Network(read_plan(Path(teacher))), Network(plan, learned)
+    floats = read_plan(Path(teacher))
+    bound = [(each, Width()) for each in groups(plan, {tensor.name for tensor in floats.tensors})]
+    widths = {index: width for group, width in bound for index in group}
+    teach, study = Network(floats), Network(plan, learned, widths)
+    variables = [variable for each in learned.values() for variable in each.variables]
     step = _adam(
         lambda given: _loss(teach(given), study(given), logits),
-        [variable for each in learned.values() for variable in each.variables],
+        [*variables, *(width.variable for _, width in bound)],
         [tf.TensorSpec([batch, *each.shape[1:]], tf.float32) for each in x],
     )
     losses: list[float] = []
@@ -112,7 +118,8 @@ def train(
             progress.advance()
         losses.append(float(np.mean(found)))
     np.savez(out, **_rounded(learned))
-    return {"losses": losses}
+    factors = {plan.tensors[i].name: float(width.factor) for i, width in widths.items()}
+    return {"losses": losses, "widths": factors}
 
 
 def _share(done: int, steps: int) -> float:
@@ -163,28 +170,34 @@ def _rounded(learned: Mapping[str, Learned]) -> dict[str, Any]:
 
 
 def _loss(wanted: Sequence[Any], found: Sequence[Any], logits: str) -> Any:
+    """See the module."""
     import tensorflow as tf
 
-    def away(y: Any, z: Any) -> Any:
-        return tf.reduce_mean((z - y) ** 2) / tf.maximum(tf.reduce_mean(y**2), 1e-12)
-
-    others = [away(y, z) for y, z in zip(wanted, found, strict=True)]
+    each = tf.add_n([_error(y, z) for y, z in zip(wanted, found, strict=True)])
     if logits:
-        others[0] = _divergence(wanted[0], found[0], logits)
-    return tf.add_n(others)
+        each += _divergence(wanted[0], found[0], logits)
+    return tf.reduce_mean(_ODD * tf.math.log1p(each / _ODD))
+
+
+def _error(wanted: Any, found: Any) -> Any:
+    """Of each item, over the batch's mean power."""
+    import tensorflow as tf
+
+    items = tf.shape(wanted)[0]
+    error, power = (tf.reshape(y**2, [items, -1]) for y in (found - wanted, wanted))
+    mean = tf.reduce_mean(tf.reduce_sum(power, -1))
+    return tf.reduce_sum(error, -1) / tf.maximum(mean, 1e-12)
 
 
 def _divergence(wanted: Any, found: Any, logits: str) -> Any:
-    """Mean over the items of ``c log(1 + KL / c)``, in nats."""
+    """KL of each item, in nats."""
     import tensorflow as tf
 
     if logits == "softmax":
         gap = tf.nn.log_softmax(wanted) - tf.nn.log_softmax(found)
-        each = tf.reduce_sum(tf.nn.softmax(wanted) * gap, -1)
-    else:
-        p, cross = tf.sigmoid(wanted), tf.nn.sigmoid_cross_entropy_with_logits
-        each = tf.reduce_sum(cross(p, found) - cross(p, wanted), -1)
-    return tf.reduce_mean(_ODD * tf.math.log1p(each / _ODD))
+        return tf.reduce_sum(tf.nn.softmax(wanted) * gap, -1)
+    p, cross = tf.sigmoid(wanted), tf.nn.sigmoid_cross_entropy_with_logits
+    return tf.reduce_sum(cross(p, found) - cross(p, wanted), -1)
 
 
 def _adam(

@@ -22,6 +22,7 @@ from edgeconv.errors import Unsupported
 from edgeconv.qat.learned import Learned
 from edgeconv.qat.operators import operators
 from edgeconv.qat.plan import Plan, Step
+from edgeconv.qat.ranges import Width, on_grid
 
 __all__ = ["Network", "trainable"]
 
@@ -36,14 +37,20 @@ class Network:
     Args:
         plan: Of a float or an int8 file.
         learned: Name of a step's output -> weights in place of the file's.
+        widths: Tensor index -> what its range is widened by.
 
     Raises:
         Unsupported: It has an operator or a type of integers that isn't known here.
     """
 
-    def __init__(self, plan: Plan, learned: Mapping[str, Learned] | None = None) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        learned: Mapping[str, Learned] | None = None,
+        widths: Mapping[int, Width] | None = None,
+    ) -> None:
         _refuse_unknown(plan)
-        self._plan, self._learned = plan, learned or {}
+        self._plan, self._learned, self._widths = plan, learned or {}, widths or {}
 
     def __call__(self, inputs: Sequence[Any]) -> list[Any]:
         """The outputs, real numbers [N, ...], for inputs [N, ...]."""
@@ -83,15 +90,8 @@ class Network:
         return values[index] if constant is None else constant
 
     def _on_grid(self, index: int, value: Any) -> Any:
-        import tensorflow as tf
-
         grid = self._plan.tensors[index].grid
-        if grid is None:
-            return value
-        low, high = -128 - grid.zero_point, 127 - grid.zero_point
-        return tf.quantization.fake_quant_with_min_max_args(
-            value, low * grid.scale, high * grid.scale
-        )
+        return value if grid is None else on_grid(value, grid, self._widths.get(index))
 
 
 def trainable(plan: Plan) -> list[Step]:

@@ -1,4 +1,4 @@
-"""Have the int8 form of a float graph trained in a process of its own, and take the weights over.
+"""Have the int8 form of a float graph trained, in a process of its own.
 
 TensorFlow's training holds several gigabytes for a large model and is ended in the middle by
 Ctrl-C or a budget, so it has a process that lives no longer than it does.
@@ -7,13 +7,12 @@ Ctrl-C or a budget, so it has a process that lives no longer than it does.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from edgeconv.errors import Unsupported
 from edgeconv.progress import Progress
 from edgeconv.targets import TARGETS
 from edgeconv.types import (
@@ -23,17 +22,16 @@ from edgeconv.types import (
     Dataset,
     FloatGraph,
     Qat,
+    Ranges,
     Weights,
 )
 from edgeconv.workshop import Workshop
 
-__all__ = ["Taught", "most_items", "teach", "transfer"]
+__all__ = ["Taught", "most_items", "teach"]
 
 #: Inputs that are trained on; of more, as many as this, evenly spread.
 _MOST_BYTES: Final = 2 << 30
 _READ: Final = 16
-#: Kernels of two formats are the same where they differ by no more steps of 1/127.
-_ALIKE: Final = 2.0
 
 _TFLITE = TARGETS["tflite"]
 
@@ -45,11 +43,13 @@ class Taught:
     Attributes:
         begin: The weights before, by layer.
         end: After, kernels on their grid.
+        ranges: Of the activations whose range was learned, as they are then.
         losses: The mean of each epoch.
     """
 
     begin: Weights
     end: Weights
+    ranges: Ranges
     losses: tuple[float, ...]
 
 
@@ -61,6 +61,7 @@ def most_items(item_bytes: int) -> int:
 def teach(
     teacher: FloatGraph,
     student: FloatGraph,
+    ranges: Ranges,
     artifact: Artifact,
     dataset: Dataset,
     qat: Qat,
@@ -75,6 +76,7 @@ def teach(
     Args:
         teacher: The float model, TFLite.
         student: The same, prepared by passes: the weights where training begins.
+        ranges: Of ``student``, clipped.
         artifact: ``student`` in int8; says what is rounded, and how.
         dataset: The calibration set; its labels are not asked for.
         qat: How long, how fast, in which order.
@@ -109,48 +111,12 @@ def teach(
         path.unlink()
     with np.load(folder / "end.npz", allow_pickle=False) as arrays:
         end = _named(arrays, names, begin)
-    return Taught({name: begin[name] for name in end}, end, tuple(made["losses"]))
-
-
-def transfer(taught: Taught, weights: Weights) -> Weights:
-    """The trained weights for a graph of either format.
-
-    A bias is moved by as much as it was moved in training: formats fold different constants
-    into it (the 3 of a hard sigmoid).
-
-    Args:
-        taught: By layer.
-        weights: Of the prepared graph that is to have them.
-
-    Returns:
-        Those of the layers whose kernel is the one that was trained.
-
-    Raises:
-        Unsupported: None is.
-    """
-    found: dict[str, tuple[Array, Array | None]] = {}
-    for name, (kernel, bias) in taught.end.items():
-        own, own_bias = weights.get(name, (None, None))
-        old, old_bias = taught.begin[name]
-        if own is None or not _alike(own, old):
-            continue
-        if bias is not None and old_bias is not None and own_bias is not None:
-            own_bias = own_bias + (bias - old_bias)
-        found[name] = kernel, own_bias
-    if taught.end and not found:
-        raise Unsupported(
-            "No layer of the other format has the kernels that were trained.",
-            "Export with --format tflite, or leave --qat out.",
-        )
-    return found
-
-
-def _alike(one: Array, other: Array) -> bool:
-    if one.shape != other.shape:
-        return False
-    axes = tuple(range(one.ndim - 1))
-    step = np.abs(other).max(axis=axes) / 127
-    return bool((np.abs(one - other).max(axis=axes) <= _ALIKE * step).all())
+    learned = {
+        name: replace(ranges[name], low=factor * ranges[name].low, high=factor * ranges[name].high)
+        for name, factor in made["widths"].items()
+        if name in ranges
+    }
+    return Taught({name: begin[name] for name in end}, end, learned, tuple(made["losses"]))
 
 
 def _save(path: Path, names: Mapping[str, str], weights: Weights) -> None:
