@@ -79,7 +79,7 @@ def _model_lines(name: str, known: Mapping[str, Any]) -> Iterator[str]:
     yield f"  labels     {len(labels)}: {', '.join(labels[:_SHOWN_LABELS])}{more}"
     for split, found in known["splits"].items():
         yield f"  {split:<10} {found['pictures']:,} pictures in {found['folder']}"
-    origin = known["provenance"]
+    origin = {key: value for key, value in known["provenance"].items() if value not in (None, "")}
     width = max(map(len, origin), default=0)
     for key, value in origin.items():
         yield f"  {key:<{width}} {_short(value)}"

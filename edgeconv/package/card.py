@@ -173,7 +173,7 @@ def _flat(facts: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, obj
     for name, value in facts.items():
         if isinstance(value, Mapping):
             yield from _flat(value, f"{prefix}{name}, ")
-        elif value is not None:
+        elif value not in (None, ""):
             yield f"{prefix}{name}".replace("_", " "), _with_unit(str(name), value)
 
 

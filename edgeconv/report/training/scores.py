@@ -137,8 +137,12 @@ def scores_text(scores: Scores) -> str:
         lines += ["", f"accuracy {scores.accuracy:.2f} % ({right} of {scores.macro.support})"]
     if scores.confused:
         lines += ["", "most often taken for another:"]
-        lines += [f"  {a} for {b}, {times} times" for a, b, times in scores.confused]
+        lines += [f"  {a} for {b}, {_times(times)}" for a, b, times in scores.confused]
     return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def _row(scores: ClassScores, width: int) -> str:
