@@ -1,5 +1,6 @@
 """The model card says what a person with only the folder needs."""
 
+import re
 from pathlib import Path
 
 from edgeconv.package.card import build_card, preprocess_text
@@ -62,3 +63,22 @@ def test_each_kind_of_preprocessing_is_a_sentence() -> None:
     assert "(1, 2, 3)" in preprocess_text(per_channel)
     array = Preprocess(kind="array", scale=(0.5,))
     assert preprocess_text(array) == "Input: an array; raw values become `x * 0.5 + 0`."
+
+
+def test_the_card_tells_of_the_training_in_plain_text() -> None:
+    training = {
+        "base": "mobilenetv2",
+        "test_accuracy": 71.25,
+        "unfreeze": None,
+        "pictures": {"train": 700, "test": 150},
+        "note": "| [click](javascript:alert(1)) <script>`x`",
+    }
+    source = bundles.source(provenance={"file": "m.keras", "training": training})
+    card = build_card(source, [], Recipe(), VERDICT)
+
+    assert "| base | mobilenetv2 |" in card and "| test accuracy | 71.25 % |" in card
+    assert "| pictures, train | 700 |" in card and "unfreeze" not in card
+    (row,) = [line for line in card.splitlines() if line.startswith("| note")]
+    # Every sign that Markdown or HTML would act on is escaped.
+    assert re.findall(r"(?<!\\)[\[\]()<>`|]", row) == ["|", "|", "|"]
+    assert "How it was trained" not in build_card(bundles.source(), [], Recipe(), VERDICT)

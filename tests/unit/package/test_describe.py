@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from edgeconv.errors import RefusedInput, UsageError
+from edgeconv.knowledge import write
 from edgeconv.package.describe import describe
 from tests import bundles
+from tests.unit.test_knowledge import KNOWN, saved
 
 
 def test_a_bundle_is_described_by_its_manifest(tmp_path: Path) -> None:
@@ -71,3 +73,17 @@ def test_what_is_not_there_is_a_usage_error(tmp_path: Path) -> None:
         describe(tmp_path / "absent")
     with pytest.raises(RefusedInput, match="no bundle"):
         describe(tmp_path)
+
+
+def test_a_fine_tuned_model_is_described_by_what_it_knows(tmp_path: Path) -> None:
+    path = saved(tmp_path / "flowers.keras")
+    with pytest.raises(UsageError, match="no bundle"):
+        describe(path)
+    write(path, KNOWN)
+
+    described = describe(path)
+    assert (described["kind"], described["name"]) == ("model", "flowers.keras")
+    known = described["knowledge"]
+    assert known["labels"] == ["daisy", "雏菊", "sun flower"]
+    assert known["splits"]["test"] == {"folder": ".", "pictures": 2}
+    assert known["provenance"]["base"] == "mobilenetv2"
