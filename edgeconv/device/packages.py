@@ -14,6 +14,7 @@ __all__ = ["devices_here", "find_problems", "installed", "refuse_clash", "refuse
 _PACKAGES = (
     "tensorflow-cpu", "tensorflow", "keras", "tf2onnx", "onnx", "ai-edge-quantizer",
     "ai-edge-litert", "tflite-runtime", "onnxruntime", "onnxruntime-gpu", "numpy", "pillow",
+    "matplotlib",
 )  # fmt: skip
 #: Modules, since TensorFlow comes in packages of several names.
 _LOADING = ("tensorflow", "keras")
