@@ -96,6 +96,8 @@ class Knowledge:
             _check_root(split.root)
             for entry in split.entries:
                 _check_entry(entry, len(self.labels))
+            files = {entry.file for entry in split.entries}
+            _demand(len(files) == len(split.entries), f"a file stands in {name} twice")
         _check_json(self.provenance, _MAX_DEPTH)
         _demand(
             len(json.dumps(self.provenance)) <= _MAX_PROVENANCE_BYTES, "the provenance is too long"

@@ -98,6 +98,10 @@ def test_an_absolute_folder_or_none_is_refused(tmp_path: Path, root: Any) -> Non
         changed("splits", "train", "files", 0, 2, to=True),
         changed("splits", "train", "files", 0, 2, to=0.0),
         changed("splits", "train", "files", 0, 2, to="0"),
+        # Else one large picture could be read a hundred thousand times.
+        changed(
+            "splits", "train", "files", to=[["a/1.png", SHA, 0], ["a/1.png", SHA[1:] + "1", 0]]
+        ),
         changed("preprocess", to=None),
         changed("preprocess", "height", to=10**9),
         changed("preprocess", "height", to="8"),
