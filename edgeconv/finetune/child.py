@@ -80,9 +80,9 @@ def epoch(
 ) -> dict[str, float]:
     """Train for an epoch, judge it, and write it down."""
     trainer: Trainer = state["trainer"]
-    progress.stage(title, trainer.samples)
+    progress.stage(title, trainer.steps)
     trained = trainer.epoch(number, learning_rate, progress)
-    judged = trainer.validate()
+    judged = trainer.validate(progress)
     write(state, progress, checkpoint=checkpoint)
     return {
         "train_loss": trained.loss,

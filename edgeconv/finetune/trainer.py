@@ -97,16 +97,16 @@ class Trainer:
         self._answer = tf.function(answer, autograph=False, input_signature=inputs)
 
     @property
-    def samples(self) -> int:
-        """How many an epoch walks over."""
-        return self._material.samples
+    def steps(self) -> int:
+        """Samples that an epoch walks over, those that judge it among them."""
+        return self._material.samples + len(self._pixels.pictures.validation)
 
     def epoch(self, number: int, learning_rate: float, progress: Progress) -> Score:
         """Walk once over the training samples, in an order of this epoch's own."""
         self.optimizer.learning_rate = learning_rate
         self.network.reseed(number)
         train, seed, tally = self._pixels.pictures.train, self._settings.seed, _Tally()
-        order = np.random.default_rng([seed, number]).permutation(self.samples)
+        order = np.random.default_rng([seed, number]).permutation(self._material.samples)
         for step, rows in enumerate(parts(order, self._settings.batch)):
             classes, weights = self._targets(train[rows % len(train)])
             x = self._material.train(rows)
@@ -114,12 +114,13 @@ class Trainer:
             progress.advance(len(rows))
         return tally.score
 
-    def validate(self) -> Score:
+    def validate(self, progress: Progress) -> Score:
         """Judge by the validation pictures, as they are."""
         places, tally = self._pixels.pictures.validation, _Tally()
         for rows in parts(np.arange(len(places)), SEEN):
             classes, weights = self._targets(places[rows])
             tally.add(self._answer(self._material.held(rows), classes, weights), weights)
+            progress.advance(len(rows))
         return tally.score
 
     def _targets(self, places: Array) -> tuple[Array, Array]:

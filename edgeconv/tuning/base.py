@@ -18,7 +18,7 @@ from edgeconv.preprocess import Preprocess
 from edgeconv.progress import Progress
 from edgeconv.tuning.order import FinetuneRequest
 
-__all__ = ["Base", "check_base", "find_base", "open_base"]
+__all__ = ["Base", "check_base", "find_base", "open_base", "preprocess_of"]
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,8 @@ class Base:
 
     @property
     def preprocess(self) -> Preprocess:
-        """From picture to its input; nothing of the shorter side is cut off."""
-        found = preprocess_for(self.variant.model, self.variant.size, self.variant.size)
-        return replace(found, crop_fraction=1.0)
+        """From picture to its input."""
+        return preprocess_of(self.variant)
 
     def to_json(self) -> dict[str, Any]:
         """What says which base it is, for provenance and checkpoints."""
@@ -48,6 +47,12 @@ class Base:
         if self.variant.alpha != 1.0:
             found["alpha"] = self.variant.alpha
         return {**found, "weights": weights, "weights_sha256": self.sha256}
+
+
+def preprocess_of(wanted: Variant) -> Preprocess:
+    """From picture to the input of a base; nothing of the shorter side is cut off."""
+    found = preprocess_for(wanted.model, wanted.size, wanted.size)
+    return replace(found, crop_fraction=1.0)
 
 
 def check_base(request: FinetuneRequest) -> Variant:

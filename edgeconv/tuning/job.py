@@ -16,7 +16,7 @@ from edgeconv.knowledge import Knowledge
 from edgeconv.pictures import printable
 from edgeconv.progress import Progress, Silent
 from edgeconv.report.training import require_drawing, write_training
-from edgeconv.tuning.base import Base, check_base, find_base
+from edgeconv.tuning.base import Base, check_base, find_base, preprocess_of
 from edgeconv.tuning.order import Finetuned, FinetuneRequest, training_folder
 from edgeconv.tuning.pictures import Gathered, gather, store_pixels
 from edgeconv.types import Interval
@@ -53,16 +53,10 @@ def finetune(
         request, settings=replace(request.settings, scratch=request.weights == "none")
     )
     store = Store(training_folder(request.output))
-    check_base(request)
+    preprocess = preprocess_of(check_base(request))
     _check_output(request, store)
     require_drawing()
-    gathered = gather(
-        request.data,
-        request.test,
-        find_preprocess(request),
-        request.settings.seed,
-        watch,
-    )
+    gathered = gather(request.data, request.test, preprocess, request.settings.seed, watch)
     base = find_base(request, watch)
     if request.settings.scratch:
         watch.note("weights are random (--weights none): the network starts from nothing")
@@ -71,11 +65,6 @@ def finetune(
     job = _Job(request, base, gathered, store, watch)
     job.knowledge({})  # refuses names that no model file can hold, before anything slow
     return job.run(on_epoch)
-
-
-def find_preprocess(request: FinetuneRequest) -> Any:
-    """How pictures become inputs, told from the order alone."""
-    return Base(check_base(request), None, "").preprocess
 
 
 def _check_output(request: FinetuneRequest, store: Store) -> None:

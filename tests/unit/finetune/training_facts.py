@@ -130,7 +130,7 @@ def _epochs(
     rows = []
     for number in numbers:
         trained = trainer.epoch(number, rate, progress)
-        rows.append({**asdict(trained), "judged": trainer.validate().loss})
+        rows.append({**asdict(trained), "judged": trainer.validate(progress).loss})
     return rows
 
 
