@@ -13,6 +13,8 @@ from edgeconv.report.training.canvas import BLUE, ORANGE, canvas
 __all__ = ["draw_curves"]
 
 _PHASES = {"head": "head alone", "fine": "fine-tuning"}
+#: Of a training that begins with all layers.
+_ONLY_PHASE = "all layers"
 _SHADES = ("#f3f5f8", "#ffffff")
 
 
@@ -40,8 +42,8 @@ def draw_curves(epochs: Sequence[Epoch]) -> bytes:
             axes.xaxis.get_major_locator().set_params(integer=True)
         loss.set_ylim(bottom=0)
         _best(loss, epochs)
-        loss.legend(frameon=False, loc="upper right")
-        accuracy.legend(frameon=False, loc="lower right")
+        for axes in (loss, accuracy):  # above the curves, which may be anywhere
+            axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1.05), ncols=3)
         return figure.png()
 
 
@@ -66,7 +68,7 @@ def _phases(axes: Any, epochs: Sequence[Epoch]) -> None:
         axes.text(
             (start + end) / 2,
             1.0,
-            _PHASES.get(phase, phase),
+            _ONLY_PHASE if (phase, number) == ("fine", 0) else _PHASES.get(phase, phase),
             transform=axes.get_xaxis_transform(),
             ha="center",
             va="bottom",
