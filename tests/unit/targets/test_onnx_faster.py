@@ -8,7 +8,9 @@ from edgeconv.targets.onnx import integer
 from edgeconv.targets.onnx.averages import averages_by_convolutions
 from edgeconv.targets.onnx.integer import to_int8
 from edgeconv.targets.onnx.model import array_of, constants, infer_shapes
+from edgeconv.targets.onnx.passes.dense_to_conv import dense_to_conv
 from edgeconv.targets.onnx.passes.drop_null_reshapes import drop_null_reshapes
+from edgeconv.targets.onnx.passes.fold_affine import fold_affine
 from edgeconv.targets.onnx.passes.mean_to_pool import mean_to_pool
 from edgeconv.targets.onnx.passes.merge_affine import merge_affine
 from edgeconv.targets.onnx.passes.widen_constants import widen_constants
@@ -141,6 +143,94 @@ def test_a_reshape_that_something_else_reads_halfway_stays():
     after, _ = drop_null_reshapes(model, CONTEXT)
 
     assert kinds(after) == ["GlobalAveragePool", "Squeeze", "Relu"]
+
+
+def test_a_mean_whose_single_channel_goes_to_the_end_and_back_stays_where_it_is():
+    held = {"shape": np.array([-1, 6, 5, 1])}
+    nodes = [
+        node("ReduceMean", ["x"], "m", axes=[1], keepdims=1),
+        node("Reshape", ["m", "shape"], "r"),
+        node("Transpose", ["r"], "t", perm=[0, 3, 1, 2]),
+        node("Sub", ["x", "t"]),
+    ]
+    before = model_of(nodes, held, shape=(None, 4, 6, 5))
+
+    after, changed = drop_null_reshapes(copied(before), CONTEXT)
+
+    assert changed and kinds(after) == ["ReduceMean", "Sub"]
+    same(before, after, 2, 4, 6, 5)
+
+
+def test_a_transpose_of_two_long_axes_stays():
+    held = {"shape": np.array([-1, 4, 6, 5])}
+    nodes = [
+        node("Transpose", ["x"], "t", perm=[0, 2, 3, 1]),
+        node("Reshape", ["t", "shape"], "r"),
+        node("Relu", ["r"]),
+    ]
+    model = model_of(nodes, held, shape=(None, 4, 6, 5))
+    assert not drop_null_reshapes(model, CONTEXT)[1]
+
+
+#: A block of ConvNeXt behind its LayerNorm, [N, 4, 6, 5], as tf2onnx leaves it.
+BLOCK = {
+    "rows": np.array([-1, 4]), "more": np.array([-1, 7]), "w": normal(4, 7),
+    "b": normal(7, seed=1), "v": normal(7, 4, seed=2), "scale": normal(4, seed=3),
+    "places": np.array([0, 1, 2]), "seven": np.array([7]), "picture": np.array([-1, 6, 5, 4]),
+}  # fmt: skip
+
+
+def block(*more):
+    return [
+        node("Transpose", ["x"], "last", perm=[0, 2, 3, 1]),
+        node("Shape", ["last"], "size"),
+        node("Gather", ["size", "places"], "sides"),
+        node("Concat", ["sides", "seven"], "whole", axis=0),
+        node("Reshape", ["last", "rows"], "flat"),
+        node("MatMul", ["flat", "w"], "wide"),
+        node("Reshape", ["wide", "whole"], "again"),
+        node("Add", ["again", "b"], "biased"),
+        node("Erf", ["biased"], "erf"),
+        node("Reshape", ["erf", "more"], "rest"),
+        node("MatMul", ["rest", "v"], "narrow"),
+        node("Reshape", ["narrow", "picture"], "done"),
+        node("Mul", ["done", "scale"], "scaled"),
+        node("Transpose", ["scaled"], "first", perm=[0, 3, 1, 2]),
+        *more,
+    ]
+
+
+def test_dense_layers_between_two_transposes_become_convolutions():
+    before = model_of(block(node("Add", ["x", "first"])), BLOCK, shape=(None, 4, 6, 5))
+
+    after, changed = dense_to_conv(copied(before), CONTEXT)
+
+    assert changed and kinds(after) == ["Conv", "Add", "Erf", "Conv", "Mul", "Add"]
+    onnx.checker.check_model(after)
+    same(before, after, 2, 4, 6, 5)
+
+
+def test_bias_and_scale_of_such_a_layer_go_into_its_kernel():
+    before = model_of(block(node("Add", ["x", "first"])), BLOCK, shape=(None, 4, 6, 5))
+
+    after, changed = fold_affine(dense_to_conv(copied(before), CONTEXT)[0], CONTEXT)
+
+    assert changed and kinds(after) == ["Conv", "Erf", "Conv", "Add"]
+    same(before, after, 2, 4, 6, 5)
+
+
+@pytest.mark.parametrize(
+    "reader",
+    [
+        node("Softmax", ["biased"], "y", axis=-1),  # of the channels, which lie elsewhere then
+        node("Relu", ["whole"], "y"),  # the shape that would no longer be told
+        node("Relu", ["wide"], "y"),  # rows of pixels
+    ],
+)
+def test_dense_layers_that_something_else_reads_stay(reader):
+    nodes = block(node("Add", ["x", "first"], "z"), reader)
+    model = model_of(nodes, BLOCK, shape=(None, 4, 6, 5), outputs=("z", "y"))
+    assert not dense_to_conv(model, CONTEXT)[1]
 
 
 def quantized(number, zero=0):

@@ -6,6 +6,7 @@ from typing import Final
 
 from edgeconv.targets.onnx.model import Model
 from edgeconv.targets.onnx.passes.base import Context, Pass
+from edgeconv.targets.onnx.passes.dense_to_conv import dense_to_conv
 from edgeconv.targets.onnx.passes.drop_null_reshapes import drop_null_reshapes
 from edgeconv.targets.onnx.passes.drop_unused_inputs import drop_unused_inputs
 from edgeconv.targets.onnx.passes.fold import fold
@@ -31,7 +32,8 @@ PASSES: Final[tuple[Pass, ...]] = (
     keep_pads,  # before folding, in which onnxruntime would fuse them
     name_nodes,  # before folding, which loses the names of constants
     fold,
-    fold_affine,  # needs the Gemm that folding makes
+    dense_to_conv,  # needs the pairs of Transposes that folding leaves
+    fold_affine,  # needs the Gemm that folding makes, and the Conv
     merge_affine,  # needs the constants of folding
     widen_constants,  # the merged ones
     drop_null_reshapes,

@@ -1,11 +1,12 @@
 """Reshape(Squeeze(x)), Reshape(Transpose(x))  ->  x,    where the elements stay in order
 
 tf2onnx writes [N, C, 1, 1] -> [N, C] -> [N, C, 1, 1] around squeeze-and-excite, and in
-EfficientNetB7 [N, C, 1, 1] -> [N, 1, 1, C] -> [N, C, 1, 1] as well.
+EfficientNetB7 [N, C, 1, 1] -> [N, 1, 1, C] -> [N, C, 1, 1] as well. The means of some of ConvNeXt's
+LayerNorms go [N, 1, H, W] -> [N, H, W, 1] -> [N, 1, H, W].
 
 Requires: constants folded; nothing but the batch axis is free.
-Ensures: no chain of Reshape, Squeeze, Unsqueeze, Flatten and Transposes of one long
-axis ends in the shape that it began with.
+Ensures: no chain of Reshape, Squeeze, Unsqueeze, Flatten and Transposes that only move
+axes of length 1 ends in the shape that it began with.
 """
 
 from __future__ import annotations
@@ -74,9 +75,12 @@ def _keeps_order(node: Node, shapes: Mapping[str, Shape]) -> bool:
     """Whether the elements come out in the order in which they went in."""
     if node.op_type != "Transpose":
         return node.op_type in _CHAIN
-    order = [list(a.ints) for a in node.attribute if a.name == "perm"]
-    long = [n for n in shapes.get(node.input[0], (None, None)) if n != 1]
-    return bool(order) and order[0][0] == 0 and len(long) < 2
+    order = next((list(a.ints) for a in node.attribute if a.name == "perm"), [])
+    shape = shapes.get(node.input[0])
+    if shape is None or not order or order[0] != 0:
+        return False
+    long = [axis for axis in order[1:] if shape[axis - 1] != 1]
+    return long == sorted(long)
 
 
 def _drop_unread(model: Model) -> None:
