@@ -18,6 +18,7 @@ from edgeconv.progress import Progress, Silent
 from edgeconv.quantize import recipe_to_text
 from edgeconv.runtime.engines import Model
 from edgeconv.targets import TARGETS
+from edgeconv.targets.saturation import with_floors
 from edgeconv.types import (
     Artifact,
     Dataset,
@@ -250,8 +251,17 @@ def observe(
         return Piece(graph, {}, None)
     target = TARGETS[graph.format]
     watch.stage(f"calibrate {target.title}", len(calibration))
-    ranges = target.observe(graph, calibration, watch, histograms=needs_histograms(recipe))
+    ranges = _watched(graph, calibration, watch, histograms=needs_histograms(recipe))
     return Piece(graph, ranges, calibration, memo={} if memo is None else memo)
+
+
+def _watched(
+    graph: FloatGraph, calibration: Dataset, watch: Progress, *, histograms: bool
+) -> Ranges:
+    """What calibration saw, and what of it the next layers can tell apart."""
+    target = TARGETS[graph.format]
+    ranges = target.observe(graph, calibration, watch, histograms=histograms)
+    return with_floors(ranges, target.layers(graph), [spec.name for spec in graph.outputs])
 
 
 def make(piece: Piece, recipe: Recipe, folder: Path) -> tuple[Artifact, Model]:
@@ -303,7 +313,7 @@ def rescale(piece: Piece, recipe: Recipe) -> Piece:
         changed = piece
         if graph is not piece.graph:
             counted = any(seen.counts is not None for seen in piece.ranges.values())
-            ranges = target.observe(graph, piece.calibration, Silent(), histograms=counted)
+            ranges = _watched(graph, piece.calibration, Silent(), histograms=counted)
             changed = replace(piece, graph=graph, ranges=ranges, rescaled={})
         piece.rescaled[names] = changed
     return piece.rescaled[names]

@@ -242,6 +242,7 @@ class TensorRange:
         item_lows: float64, the minima of the items that reach lowest, lowest first.
         item_highs: float64, the maxima of the items that reach highest, highest first.
         items: How many were seen.
+        floor: No reader tells values below it apart; minus infinity where all do.
     """
 
     low: float
@@ -254,6 +255,7 @@ class TensorRange:
     item_lows: Optional[Array] = None
     item_highs: Optional[Array] = None
     items: int = 0
+    floor: float = float("-inf")
 
 
 #: Tensor name in the FloatGraph -> what was seen there.

@@ -91,7 +91,8 @@ def needs_histograms(recipe: Recipe) -> bool:
 
 
 def _clip(seen: TensorRange, recipe: Recipe, calibrator: Calibrator, grid: Grid) -> TensorRange:
-    chosen = _with_zero(*CALIBRATORS[calibrator](seen, recipe, grid))
+    low, high = CALIBRATORS[calibrator](seen, recipe, grid)
+    chosen = _with_zero(max(low, seen.floor), high)
     # Of a tensor that is zero almost always, a percentile would leave nothing.
     for low, high in (chosen, _with_zero(seen.low, seen.high)):
         if high - low > _NARROWEST:
