@@ -113,8 +113,11 @@ def judged(made: Made, work: Work, folder: Path) -> Row:
     row, path = made
     if path is None:
         return row
-    score = opened(path)
-    scores = np.concatenate([score(x[np.newaxis]) for x in work.x])
+    try:
+        score = opened(path)
+        scores = np.concatenate([score(x[np.newaxis]) for x in work.x])
+    except (RuntimeError, ValueError) as error:
+        return row | {"error": f"does not run: {error}"}
     place = str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)
     found = figures(work.logits, scores, work.y)
     if row["by"] == "published":  # its scores are probabilities
