@@ -21,7 +21,15 @@ from edgeconv import data, prepare, steps, verify
 from edgeconv.calibrate import CALIBRATORS, clip
 from edgeconv.order import ExportRequest
 from edgeconv.progress import Progress, Silent
-from edgeconv.recover import Score, Workbench, climb, expected_drop, recovery_to_json, timings
+from edgeconv.recover import (
+    Score,
+    Workbench,
+    climb,
+    expected_drop,
+    recovery_to_json,
+    timings,
+    typical_error,
+)
 from edgeconv.runtime.engines import Model
 from edgeconv.steps import Found
 from edgeconv.targets import TARGETS
@@ -177,7 +185,14 @@ class _Trials:
             latency_ms=latency_ms,
             exceeds=self._request.limits.exceeded(artifact.size_bytes, latency_ms),
             expected_drop=expected,
+            typical=self._typical(runner, self._reference(format)[0]),
         )
+
+    def _typical(self, runner: _Watched, reference: Array) -> float | None:
+        """What training itself minimizes, of the first output; see ``Score.typical``."""
+        if self._source.activation != "softmax":
+            return None
+        return 100.0 * math.sqrt(typical_error(reference, runner.answers))
 
     def _expected(self, found: ArtifactVerdict, reference: Array, runner: _Watched) -> float | None:
         """What the changed answers cost by the original's own probabilities, where it has any."""

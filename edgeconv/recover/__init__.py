@@ -5,6 +5,7 @@ from edgeconv.recover.expected import expected_drop
 from edgeconv.recover.ladder import climb
 from edgeconv.recover.record import recovery_to_json, timings
 from edgeconv.recover.trial import Score, Trial
+from edgeconv.recover.typical import typical_error
 
 __all__ = [
     "Effort",
@@ -17,4 +18,5 @@ __all__ = [
     "expected_drop",
     "recovery_to_json",
     "timings",
+    "typical_error",
 ]

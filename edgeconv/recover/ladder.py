@@ -202,6 +202,9 @@ class _Search:
 
     def _is_better(self, trial: Trial) -> bool:
         assert self._best is not None and self._plain is not None
+        if trial.recipe.qat is not None and self._best.recipe.qat is None:
+            # A mean over all would tell of one odd item what training did to the others.
+            return better(trial.typically, self._best.typically, self._plain.typically)
         return better(trial, self._best, self._plain)
 
     def _lift(self) -> None:

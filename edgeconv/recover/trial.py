@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from edgeconv.types import Artifact, Format, MetricValue, Recipe
@@ -46,6 +46,8 @@ class Score:
         expected_drop: Points of top-1 that the changed answers cost by the original's own
             probabilities; None where it tells none.
         doubtful: The gate holds by one of the two estimates alone.
+        typical: A loss that no few odd items make up, of which training can say more than
+            ``loss`` can; None where it is the same.
     """
 
     artifact: Artifact
@@ -58,6 +60,7 @@ class Score:
     exceeds: tuple[str, ...] = ()
     expected_drop: float | None = None
     doubtful: bool = False
+    typical: float | None = None
 
     @property
     def format(self) -> Format:
@@ -91,6 +94,12 @@ class Trial:
     def surely_holds(self) -> bool:
         """The same, by every estimate."""
         return self.holds and not any(score.doubtful for score in self.scores)
+
+    @property
+    def typically(self) -> Trial:
+        """The same, its losses those of typical items."""
+        scores = (s if s.typical is None else replace(s, loss=s.typical) for s in self.scores)
+        return replace(self, scores=tuple(scores))
 
     def of(self, format: Format) -> Score:
         """The score of one format."""

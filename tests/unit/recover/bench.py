@@ -26,7 +26,7 @@ class Bench:
 
     Attributes:
         outliers: Size of the largest weight of each layer, beside others of about 1.
-        gains: Pass or calibrator -> factor on what rounding costs.
+        gains: Pass, calibrator or ``training`` -> factor on what rounding costs.
         limit: Of the relative error, percent: the gate.
     """
 
@@ -54,7 +54,8 @@ class Bench:
     def run(self, recipe: Recipe, format: Format) -> Array:
         """float64 [N, WIDTH]: what the quantized model answers."""
         factor = 1.0 if format == "tflite" else 0.9
-        for name in (recipe.calibrator_of("layer_0", format), *recipe.passes):
+        trained = ("training",) if recipe.qat else ()
+        for name in (recipe.calibrator_of("layer_0", format), *recipe.passes, *trained):
             factor *= self.gains.get(name, 1.0)
         x = self.x
         for name, weight in zip(self.layers, self.weights, strict=True):

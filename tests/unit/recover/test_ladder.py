@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from edgeconv.errors import EdgeconvError, RefusedInput, Unsupported
 from edgeconv.progress import Silent
 from edgeconv.recover import Recovery, Score, climb
-from edgeconv.types import Format, Recipe
+from edgeconv.types import Format, Qat, Recipe
 from tests.unit.recover.bench import Bench
 
 RECIPE = Recipe(passes=("lift_channels", "correct_bias"))
@@ -120,6 +120,47 @@ def test_onnx_is_spared_where_tflite_gains_nothing() -> None:
     climb(bench.workbench(layers=()), RECIPE, "best", Silent())
 
     assert [f for r, f in bench.attempts if r.calibrator == "mse"] == ["tflite"]
+
+
+def test_training_is_tried_where_it_was_asked_for_whatever_holds() -> None:
+    bench = Bench(limit=50.0, gains={"training": 0.5, "mse": 0.5})
+    found = climb(bench.workbench(qat=Qat(epochs=2)), RECIPE, "balanced", Silent())
+
+    assert names(found) == ["plain int8", "training"]
+    assert found.recipe == replace(RECIPE, qat=Qat(epochs=2))
+
+
+def test_training_that_hurts_is_not_kept() -> None:
+    bench = Bench(limit=50.0, gains={"training": 1.5})
+    found = climb(bench.workbench(qat=Qat()), RECIPE, "balanced", Silent())
+
+    assert (names(found), found.recipe) == (["plain int8", "training"], RECIPE)
+
+
+def test_training_comes_before_layers_in_float_and_begins_at_weights_that_no_pass_rounded() -> None:
+    bench = Bench(
+        outliers=(1, 1, 60, 1, 1, 1), limit=1.0, gains={"adaptive_rounding": 0.9, "training": 0.5}
+    )
+    found = climb(bench.workbench(qat=Qat()), RECIPE, "balanced", Silent())
+
+    tried = names(found)
+    assert (
+        tried.index("adaptive rounding") < tried.index("training") < tried.index("1 layer in float")
+    )
+    assert "adaptive_rounding" not in found.recipe.passes and found.recipe.qat == Qat()
+
+
+def test_training_is_judged_by_typical_items() -> None:
+    """One odd item that loses more doesn't outweigh all others that lose less."""
+    bench = Bench(limit=50.0, gains={"training": 1.05})
+    attempt = bench.attempt
+
+    def odd(recipe: Recipe, format: Format) -> Score:
+        score = attempt(recipe, format)
+        return replace(score, typical=score.loss * (0.9 if recipe.qat else 1.0))
+
+    found = climb(bench.workbench(qat=Qat(), attempt=odd), RECIPE, "balanced", Silent())
+    assert found.recipe.qat == Qat()
 
 
 def test_passes_that_do_not_exist_are_no_rungs() -> None:
