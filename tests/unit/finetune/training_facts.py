@@ -104,6 +104,20 @@ def freezing(state: State, progress: Any, *, folder: str) -> dict[str, list[str]
     return found
 
 
+def small(state: State, progress: Any, *, folder: str, settings: dict[str, Any]) -> None:
+    """Make ready to train the small network, for ``finetune.job.train``."""
+    accelerator(state, progress)
+    state.update(opened(folder, Settings.from_json(settings)))
+
+
+def weights(state: State, progress: Any) -> list[float]:
+    """Sums of squares of what is trained, as it is now."""
+    network = state["trainer"].network
+    return [
+        float(np.square(weight).sum()) for weight in [*network.base.weights, *network.head.weights]
+    ]
+
+
 def unfreezing(state: State, progress: Any, *, folder: str, layers: int) -> None:
     """Open a network that is to train so many of its layers; it has nine."""
     opened(folder, Settings(unfreeze=layers))
@@ -134,26 +148,19 @@ def _epochs(
     return rows
 
 
-def resuming(state: State, progress: Any, *, folder: str) -> dict[str, Any]:
-    """Three epochs in one go, and the third after the first two were read from a file."""
+def resuming(state: State, progress: Any, *, folder: str) -> list[list[dict[str, float]]]:
+    """From scratch: the third epoch in one go, and after two that were read from a file."""
     accelerator(state, progress)
-    found = {}
-    for name, phase, settings in (
-        ("head", HEAD, Settings(batch=6)),
-        ("fine", FINE, Settings(batch=6)),
-        ("scratch", FINE, Settings(batch=6, scratch=True)),
-    ):
-        path = Path(folder) / f"{name}.npz"
-        through = opened(folder, settings)["trainer"]
-        through.begin(phase, progress)
-        _epochs(through, range(1, 3), progress)
-        arrays.save(path, [*through.network.changing, *through.optimizer.variables])
-        expected = _epochs(through, range(3, 4), progress)
-        again = opened(folder, settings)["trainer"]
-        again.begin(phase, progress)
-        arrays.load(path, [*again.network.changing, *again.optimizer.variables])
-        found[name] = [expected, _epochs(again, range(3, 4), progress)]
-    return found
+    settings, path = Settings(batch=6, scratch=True), Path(folder) / "second.npz"
+    through = opened(folder, settings)["trainer"]
+    through.begin(FINE, progress)
+    _epochs(through, range(1, 3), progress)
+    arrays.save(path, [*through.network.changing, *through.optimizer.variables])
+    expected = _epochs(through, range(3, 4), progress)
+    again = opened(folder, settings)["trainer"]
+    again.begin(FINE, progress)
+    arrays.load(path, [*again.network.changing, *again.optimizer.variables])
+    return [expected, _epochs(again, range(3, 4), progress)]
 
 
 def mixed(state: State, progress: Any, *, folder: str) -> dict[str, Any]:
