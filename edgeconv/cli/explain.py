@@ -62,6 +62,10 @@ def _beginning(found: Mapping[str, Any]) -> Iterator[str]:
     passes = ", ".join(map(str, recipe.get("passes") or ())) or "none"
     yield f"  ranges   {recipe.get('calibrator')}"
     yield f"  passes   {passes}"
+    qat = recipe.get("qat")
+    if isinstance(qat, Mapping):
+        rate = f"first step {qat.get('learning_rate')}, seed {qat.get('seed')}"
+        yield f"  trained  {qat.get('epochs')} epochs on the calibration data, {rate}"
     recovery = found["recovery"]
     if recovery is None:
         yield "  search   none: the recipe was given, or nothing was to be searched for"

@@ -1,0 +1,92 @@
+"""``export --qat`` on a real model: what it computes, what it brings, the same bytes again."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgeconv import calibrate, load
+from edgeconv.data import open_dataset
+from edgeconv.progress import Silent
+from edgeconv.runtime.engines import open_model
+from edgeconv.targets import TARGETS
+from edgeconv.types import Recipe
+from edgeconv.workshop import Workshop
+from tests.e2e.command import edgeconv
+
+pytestmark = pytest.mark.long
+
+PROBE = Path(__file__).parents[1] / "unit" / "qat"
+MODEL = "mobilenetv3small_cifar10.keras"
+
+
+def sums(bundle: Path) -> list[str]:
+    return [
+        hashlib.sha256((bundle / name).read_bytes()).hexdigest()
+        for name in ("model.tflite", "model.onnx", "recipe.toml")
+    ]
+
+
+def export(shared_data: Path, output: Path, *more: object) -> dict[str, Any]:
+    pictures = shared_data / "cifar10" / "cifar10_sample.npz"
+    done = edgeconv(
+        "export", shared_data / "models" / MODEL, "--preprocess", "none",
+        "--calibration", f"{pictures}:train", "--parity", f"{pictures}:test",
+        "--output", output, "--json", *more,
+    )  # fmt: skip
+    assert done.code in (0, 1), done.stderr
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
+def top1(result: dict[str, Any]) -> list[float]:
+    return [artifact["metrics"]["top1"] for artifact in result["verdict"]["artifacts"]]
+
+
+def test_a_network_computes_what_the_device_computes_in_every_layer(
+    shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MobileNetV3Small, 16 pictures: layer by layer, and float from end to end."""
+    monkeypatch.setenv("PYTHONPATH", str(PROBE))
+    pictures = f"{shared_data / 'cifar10' / 'cifar10_sample.npz'}:train"
+    target, recipe = TARGETS["tflite"], Recipe(calibrator="trimmed")
+    with Workshop(tmp_path) as workshop:
+        request = load.LoadRequest(str(shared_data / "models" / MODEL), preprocess="none")
+        source = load.load(request, workshop, tmp_path, Silent())
+        shapes = tuple(spec.shape for spec in source.inputs)
+        some = open_dataset(pictures, source.preprocess, classes=10, input_shapes=shapes).take(128)
+        graph = target.lower(source, workshop, tmp_path)
+        ranges = target.observe(graph, some, Silent(), histograms=True)
+        clipped = calibrate.clip(ranges, recipe, graph)
+        artifact = target.quantize(graph, clipped, recipe, tmp_path / "int8.tflite")
+        x, found = next(iter(some.batches(16))).x[0], tmp_path / "found.npy"
+        np.save(tmp_path / "x.npy", x)
+        given = {"x": str(tmp_path / "x.npy")}
+        workshop.call("qat_probe:run_float", path=str(graph.path), out=str(found), **given)
+        layers = workshop.call("qat_probe:compare", path=str(artifact.path), **given)["layers"]
+    model = open_model(graph.path.read_bytes(), "tflite", graph.inputs, graph.outputs, "litert")
+    wanted = np.concatenate([model(x[i : i + 1])[0] for i in range(len(x))])
+
+    assert np.linalg.norm(np.load(found) - wanted) <= 1e-4 * np.linalg.norm(wanted)
+    assert len(layers) > 100
+    for kind, name, within, _ in layers:
+        assert within >= 0.99, (kind, name, within)
+
+
+def test_training_is_no_worse_than_what_needs_none_and_its_recipe_gives_the_same_bytes(
+    shared_data: Path, tmp_path: Path
+) -> None:
+    without = export(shared_data, tmp_path / "best", "--effort", "best")
+    trained = export(shared_data, tmp_path / "fast", "--effort", "fast", "--qat", "--qat-epochs", 2)
+    searched = export(shared_data, tmp_path / "qat", "--effort", "best", "--qat")
+
+    assert searched["recovery"]["rungs"][-1]["name"] == "training"
+    # A picture or two of 2,000 is chance.
+    for own, other in zip(top1(searched), top1(without), strict=True):
+        assert own >= other - 0.1
+    assert trained["recovery"] is None
+    export(shared_data, tmp_path / "again", "--recipe", tmp_path / "fast" / "recipe.toml")
+    assert sums(tmp_path / "again") == sums(tmp_path / "fast")
