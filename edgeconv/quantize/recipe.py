@@ -225,7 +225,7 @@ def _qat(key: str, value: object, where: str) -> Qat:
                 f"epochs is a whole number from 1 to {_MOST_EPOCHS}, learning_rate above 0 and at"
                 " most 1, seed a whole number from 0.",
             )
-    return Qat(**typing.cast(dict[str, Any], said))
+    return Qat(**said)
 
 
 def _whole(least: int, most: int) -> Any:
