@@ -189,7 +189,7 @@ class _Trials:
         )
 
     def _typical(self, runner: _Watched, reference: Array) -> float | None:
-        """What training itself minimizes, of the first output; see ``Score.typical``."""
+        """See ``Score.typical``."""
         if self._source.activation != "softmax":
             return None
         return 100.0 * math.sqrt(typical_error(reference, runner.answers))

@@ -296,8 +296,8 @@ class Qat:
         seed: Of the order of the items and of what is done to pictures.
     """
 
-    epochs: int = 8
-    learning_rate: float = 1e-4
+    epochs: int = 16
+    learning_rate: float = 2e-4
     seed: int = 0
 
 

@@ -215,7 +215,7 @@ def _scopes(key: str, value: object, where: str) -> tuple[Scope, ...]:
 
 def _qat(key: str, value: object, where: str) -> Qat:
     if not isinstance(value, dict):
-        raise UsageError(f"{where}: {key} is {value!r}.", "Write [qat], then epochs = 8.")
+        raise UsageError(f"{where}: {key} is {value!r}.", "Write [qat], then epochs = 16.")
     _refuse_unknown_keys(value, list(_QAT_CHECKS), f"{where}: [{key}]")
     said = {name: check(value[name]) for name, check in _QAT_CHECKS.items() if name in value}
     for name, number in said.items():
