@@ -10,6 +10,7 @@ __all__ = ["tables", "write"]
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "accuracy.md"
 MARKS = ("<!-- tables: written by benchmarks/accuracy.py -->", "<!-- end of tables -->")
+EFFORTS = ("fast", "balanced", "best")
 TITLES = {"tflite": "TFLite", "onnx": "ONNX"}
 #: What may be lost against a published int8 file of the same training, points of top-1.
 PUBLISHED_POINTS = 0.5
@@ -27,7 +28,8 @@ def write(results: Mapping[str, Any]) -> None:
 
 def tables(results: Mapping[str, Any]) -> str:
     """A summary, then every row of every model, as Markdown."""
-    parts = [_summary(results)]
+    parts = ["## What was promised\n", _summary(results), _published(results)]
+    parts += ["## What the search takes\n", _costs(results), "## Every file\n"]
     for name, result in results.items():
         top1 = result["top1_float"]
         parts.append(f"### {name}\n")
@@ -67,6 +69,47 @@ def _summary(results: Mapping[str, Any]) -> str:
                 f"| {name} | {unit} | {stock} | {promised:.1f} | {effort} "
                 f"| {' | '.join(cells)} | {held} |"
             )
+    return "\n".join(lines) + "\n"
+
+
+def _published(results: Mapping[str, Any]) -> str:
+    lines = [
+        "| model | top-1 of the published int8 file, % | edgeconv | TFLite | ONNX | |",
+        "| --- | ---: | --- | ---: | ---: | --- |",
+    ]
+    for name, result in results.items():
+        theirs = next((row for row in result["rows"] if row["by"] == "published"), None)
+        for effort in EFFORTS if theirs else ():
+            own = {r["format"]: r["top1"] for r in result["rows"] if r.get("effort") == effort}
+            if not own:
+                continue
+            held = min(own.values()) >= theirs["top1"] - PUBLISHED_POINTS - 1e-9
+            cells = [f"{own[f]:.1f}" if f in own else "–" for f in TITLES]
+            verdict = f"within {PUBLISHED_POINTS} points" if held else "**missed**"
+            lines.append(
+                f"| {name} | {theirs['top1']:.1f} | {effort} | {' | '.join(cells)} | {verdict} |"
+            )
+    return "\n".join(lines) + "\n"
+
+
+def _costs(results: Mapping[str, Any]) -> str:
+    lines = [
+        "| model | effort | kept | CPU s | s | peak, MiB | of `fast`: CPU | peak |",
+        "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for name, result in results.items():
+        own = {row["effort"]: row for row in result["rows"] if "effort" in row}
+        plain = own.get("fast")
+        for effort in EFFORTS:
+            if effort not in own:
+                continue
+            row = own[effort]
+            cells = [_number(row, key, 0) for key in ("cpu_s", "seconds", "peak_mib")]
+            beside = ["–", "–"]
+            if plain is not None and plain is not row:
+                beside = [f"{row[key] / plain[key]:.2f}" for key in ("cpu_s", "peak_mib")]
+            kept = ", ".join(row["kept"]) or "plain int8"
+            lines.append(f"| {name} | {effort} | {kept} | {' | '.join((*cells, *beside))} |")
     return "\n".join(lines) + "\n"
 
 

@@ -94,7 +94,7 @@ def rows(name: str, case: Case, recipes: list[Recipe], folder: Path) -> Iterator
     memo: Memo = {}
     for graph in graphs:
         target = TARGETS[graph.format]
-        seen = target.observe(graph, calibration, Silent(), histograms=True)
+        seen = steps.observe(graph, calibration, Recipe(), Silent()).ranges
         for recipe in recipes:
             ranges = clip(seen, recipe, graph)
             samples = Samples(calibration, memo)
