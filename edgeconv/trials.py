@@ -78,7 +78,8 @@ def quantize(
     """
     searches = request.effort != "fast" and recipe.precision == "int8"
     if searches and held is None:
-        watch.note("too few calibration items to search by; the recipe is taken as it is")
+        left = ", and --qat has nothing to be judged on" if request.qat else ""
+        watch.note(f"too few calibration items to search by; the recipe is taken as it is{left}")
     if not searches or held is None:
         watch.stage("quantize")
         return Found(recipe, [steps.make(piece, recipe, folder) for piece in pieces])
