@@ -33,6 +33,7 @@ class Learned:
         bias: A variable, over ``bias_unit``; None where the layer has none.
         bias_unit: What a bias of 1 stands for.
         input_scale: Of the activation that the layer reads.
+        axes: Of the kernel, all but its channels.
     """
 
     kernel: Any
@@ -40,6 +41,7 @@ class Learned:
     bias: Any
     bias_unit: float
     input_scale: float
+    axes: tuple[int, ...]
 
     @classmethod
     def begin(
@@ -66,7 +68,7 @@ class Learned:
         unit = np.abs(kernel).max(axis=axes, keepdims=True).astype(np.float32)
         unit[unit == 0] = 1.0
         own = None if bias is None else tf.Variable(bias / np.float32(output_range))
-        return cls(tf.Variable(kernel / unit), unit, own, output_range, input_scale)
+        return cls(tf.Variable(kernel / unit), unit, own, output_range, input_scale, axes)
 
     @property
     def variables(self) -> list[Any]:
@@ -92,7 +94,5 @@ class Learned:
     def _scale(self, kernel: Any) -> Any:
         import tensorflow as tf
 
-        axes = [axis for axis, size in enumerate(self.kernel_unit.shape) if size == 1]
-        axes = axes if len(axes) < len(kernel.shape) else axes[:-1]
-        most = tf.reduce_max(tf.abs(kernel), axes, keepdims=True)
+        most = tf.reduce_max(tf.abs(kernel), self.axes, keepdims=True)
         return tf.stop_gradient(tf.where(most > 0, most, _STEPS) / _STEPS)

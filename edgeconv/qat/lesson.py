@@ -1,7 +1,7 @@
 """Quantization-aware training: the workshop's side.
 
     float file  ──► answers to learn ─┐
-    int8 file, rounded as on the device ──► answers ──► loss ──► Adam on kernels and biases
+    int8 file, rounded as on the device ──► answers ──► loss ──► Adam on kernels, biases, ranges
 
     loss = mean over items of  c log(1 + e / c)
     e    = KL(p || p') + |y' - y|^2 / mean |y|^2     p the float model's probabilities, y its
@@ -24,6 +24,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from edgeconv.errors import Unsupported
 from edgeconv.progress import Progress
 from edgeconv.qat.learned import Learned
 from edgeconv.qat.network import Network, trainable
@@ -86,7 +87,7 @@ def train(
         ``losses``: the mean of each epoch; ``widths``: tensor name -> the factor on its range.
 
     Raises:
-        Unsupported: The model has an operator that isn't known here.
+        Unsupported: The model has an operator that isn't known here, or training diverged.
     """
     import tensorflow as tf
 
@@ -117,9 +118,18 @@ def train(
             done += 1
             progress.advance()
         losses.append(float(np.mean(found)))
+        _refuse_divergence(losses)
     np.savez(out, **_rounded(learned))
     factors = {plan.tensors[i].name: float(width.factor) for i, width in widths.items()}
     return {"losses": losses, "widths": factors}
+
+
+def _refuse_divergence(losses: Sequence[float]) -> None:
+    if not math.isfinite(losses[-1]):
+        raise Unsupported(
+            f"Training came to no number in epoch {len(losses)}.",
+            "Write a smaller learning_rate under [qat] in a recipe, or leave --qat out.",
+        )
 
 
 def _share(done: int, steps: int) -> float:
