@@ -37,6 +37,7 @@ from edgeconv.targets.onnx.model import (
     uses,
 )
 from edgeconv.targets.onnx.observe import CLAMPS, COPIES
+from edgeconv.targets.onnx.quicker import quicker
 from edgeconv.targets.onnx.relabel import relabel_products
 from edgeconv.targets.onnx.widen import widen_depthwise
 from edgeconv.types import Ranges, Recipe
@@ -96,7 +97,8 @@ def to_int8(model: Model, ranges: Ranges, recipe: Recipe, excluded: Collection[s
                     "TensorQuantOverrides": overrides,
                 },
             )
-            quantized = quantizer.quantize_model()
+            with quicker(quantizer):
+                quantized = quantizer.quantize_model()
         except (ValueError, KeyError, RuntimeError, NotImplementedError, TypeError) as error:
             raise Unsupported(
                 f"ONNX Runtime's quantizer can't make this model int8: {_first_line(error)}",

@@ -14,6 +14,7 @@ from edgeconv.targets.onnx.passes.fold_affine import fold_affine
 from edgeconv.targets.onnx.passes.mean_to_pool import mean_to_pool
 from edgeconv.targets.onnx.passes.merge_affine import merge_affine
 from edgeconv.targets.onnx.passes.widen_constants import widen_constants
+from edgeconv.targets.onnx.quicker import _Index
 from edgeconv.targets.onnx.relabel import relabel_products
 from edgeconv.targets.onnx.widen import widen_depthwise
 from edgeconv.types import Recipe, TensorRange
@@ -231,6 +232,17 @@ def test_dense_layers_that_something_else_reads_stay(reader):
     nodes = block(node("Add", ["x", "first"], "z"), reader)
     model = model_of(nodes, BLOCK, shape=(None, 4, 6, 5), outputs=("z", "y"))
     assert not dense_to_conv(model, CONTEXT)[1]
+
+
+def test_constants_are_found_whatever_was_added_and_removed_since():
+    tensors = model_of([node("Relu", ["x"])], {n: normal(2) for n in "abc"}).graph.initializer
+    index = _Index(tensors)
+    assert index.find("b").name == "b" and index.find("d") is None
+    tensors.remove(tensors[0])
+    tensors.add(name="d")
+    assert [index.find(n) and index.find(n).name for n in "abcd"] == [None, "b", "c", "d"]
+    del tensors[:]
+    assert index.find("d") is None
 
 
 def quantized(number, zero=0):
