@@ -1,12 +1,11 @@
 """What training int8 weights with their rounding brings, beside what needs no training.
 
-    python benchmarks/qat.py [--epochs N] [--seed N]
+    python benchmarks/qat.py [--model NAME] [--epochs N] [--seed N]
 
 One row a format of `edgeconv export` with plain int8 (--effort fast), with all that needs no
-training (--effort best), and the same with --qat, on mobilenetv3small_cifar10.keras: 1,000
-pictures to calibrate and train (200 of them held back, to judge rungs by), 2,000 others to
-judge. Data is looked for in EDGECONV_DATA (default: ../shared/data). The figures stand in
-docs/quantization.md.
+training (--effort best), and the same with --qat: 1,000 CIFAR-10 pictures to calibrate and
+train (200 of them held back, to judge rungs by), 2,000 others to judge. Data is looked for in
+EDGECONV_DATA (default: ../shared/data). The figures stand in docs/quantization.md.
 """
 
 from __future__ import annotations
@@ -24,7 +23,10 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 DATA = Path(os.environ.get("EDGECONV_DATA", HERE.parent.parent / "shared" / "data"))
-MODEL = DATA / "models" / "mobilenetv3small_cifar10.keras"
+MODELS = {
+    "mobilenetv3small": DATA / "models" / "mobilenetv3small_cifar10.keras",
+    "resnet8": DATA / "mlperf-tiny" / "image_classification" / "pretrainedResnet.h5",
+}
 PICTURES = DATA / "cifar10" / "cifar10_sample.npz"
 HEADINGS = (
     "int8", "format", "kept", "top-1, %", "drop, points (95%)", "agreement, %", "KL, nats",
@@ -34,6 +36,7 @@ HEADINGS = (
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", choices=MODELS, default="mobilenetv3small")
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
@@ -46,15 +49,15 @@ def main() -> int:
     print("| " + " | ".join(HEADINGS) + " |")
     print("|" + " --- |" * len(HEADINGS))
     for name, order in orders.items():
-        for row in rows(name, [*order, "--seed", str(args.seed)]):
+        for row in rows(name, MODELS[args.model], [*order, "--seed", str(args.seed)]):
             print(row, flush=True)
     return 0
 
 
-def rows(name: str, order: list[str]) -> Iterator[str]:
+def rows(name: str, model: Path, order: list[str]) -> Iterator[str]:
     """One line an artifact."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    found = export(order)
+    found = export(model, order)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     rungs = (found["recovery"] or {"rungs": []})["rungs"]
@@ -70,11 +73,11 @@ def rows(name: str, order: list[str]) -> Iterator[str]:
         )
 
 
-def export(order: list[str]) -> dict[str, Any]:
+def export(model: Path, order: list[str]) -> dict[str, Any]:
     """The object that ``edgeconv export --json`` prints."""
     with tempfile.TemporaryDirectory() as folder:
         command = [
-            sys.executable, "-m", "edgeconv", "export", MODEL, "--preprocess", "none",
+            sys.executable, "-m", "edgeconv", "export", model, "--preprocess", "none",
             "--calibration", f"{PICTURES}:train", "--parity", f"{PICTURES}:test",
             "--output", f"{folder}/bundle", "--no-cache", "--json", *order,
         ]  # fmt: skip
