@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from edgeconv.errors import EdgeconvError, RefusedInput, Unsupported
 from edgeconv.progress import Silent
 from edgeconv.recover import Recovery, Score, climb
-from edgeconv.types import Format, Qat, Recipe
+from edgeconv.types import Format, Interval, Qat, Recipe
 from tests.unit.recover.bench import Bench
 
 RECIPE = Recipe(passes=("lift_channels", "correct_bias"))
@@ -62,6 +62,22 @@ def test_balanced_ends_where_the_gate_holds() -> None:
     assert found.recipe == replace(RECIPE, calibrator="entropy")
     assert names(found) == ["plain int8", "calibrator mse", "calibrator entropy"]
     assert [tried.kept for tried in found.tried] == [True, True, True]
+
+
+def test_scores_far_off_are_worth_seconds_though_the_labels_hold_the_gate() -> None:
+    bench = Bench(gains={"entropy": 0.1}, limit=100.0)
+    original = bench.attempt
+
+    def labelled(recipe: Recipe, format: Format) -> Score:
+        score = original(recipe, format)
+        drop = Interval(0.0, (-1.0, 1.0), -1.0, 1.0)
+        sqnr_db = 40.0 if recipe.calibrator == "entropy" else 10.0
+        return replace(score, metrics={"top1_drop": drop, "sqnr_db": sqnr_db})
+
+    found = climb(bench.workbench(attempt=labelled), RECIPE, "balanced", Silent())
+
+    assert found.recipe.calibrator == "entropy"
+    assert [tried.name for tried in found.tried] == ["plain int8", "calibrator entropy"]
 
 
 def test_a_doubtful_gate_is_worth_seconds_but_no_minutes_and_no_layer_in_float() -> None:
