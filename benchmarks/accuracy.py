@@ -118,7 +118,7 @@ def judged(made: Made, work: Work, folder: Path) -> Row:
         scores = np.concatenate([score(x[np.newaxis]) for x in work.x])
     except (RuntimeError, ValueError) as error:
         return row | {"error": f"does not run: {error}"}
-    place = str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)
+    place = str(path.relative_to(folder if path.is_relative_to(folder) else DATA))
     found = figures(work.logits, scores, work.y)
     if row["by"] == "published":  # its scores are probabilities
         del found["sqnr_db"]
@@ -194,7 +194,11 @@ def measure_model(
             found = stock_files(work, folder / "stock") if by == "stock" else published_files(work)
         for made in found:
             table.put(name, judged(made, work, folder))
-    files = {str(i): folder / r["file"] for i, r in enumerate(table.rows(name)) if "file" in r}
+    files = {
+        str(i): (DATA if r["by"] == "published" else folder) / r["file"]
+        for i, r in enumerate(table.rows(name))
+        if "file" in r
+    }
     if not all(path.is_file() for path in files.values()):
         console.print(f"{name}: earlier files are gone, so are latencies beside them")
         return
