@@ -1,9 +1,9 @@
 """`edgeconv finetune` and then `export --int8` on CIFAR-10 pictures: accuracy, time, memory.
 
 The 1,000 training pictures and the 2,000 test pictures of cifar10_sample.npz become folders,
-one a class. 85% of the former train, the others say when to stop. Also how much faster an epoch of
-the head is because the frozen base's features are computed once. Writes docs/finetune.json
-and prints its tables.
+one a class. 85% of the former train, the others say when to stop. Also how much faster an
+epoch of the head is because the frozen base's features are computed once. Puts its rows
+into docs/finetune.json and prints them all.
 
     python benchmarks/finetune.py [--sizes 160] [--weights imagenet none] [--epochs 12]
 
@@ -88,6 +88,10 @@ def train(folder: Path, size: int, weights: str, epochs: int) -> dict[str, Any]:
     }
 
 
+def _case(row: dict[str, Any]) -> tuple[str, int]:
+    return row["weights"], row["size"]
+
+
 def show(rows: list[dict[str, Any]], console: Console) -> None:
     """What is in docs/finetune.json, for people."""
     table = Table(title="fine-tuned on CIFAR-10's pictures")
@@ -120,12 +124,14 @@ def main() -> None:
     parser.add_argument("--weights", nargs="+", default=["imagenet", "none"])
     parser.add_argument("--epochs", type=int, default=12)
     args = parser.parse_args()
-    rows = []
+    rows = json.loads(RESULTS.read_text()) if RESULTS.exists() else []
     with tempfile.TemporaryDirectory() as name:
         write_folders(Path(name))
         for weights in args.weights:
             for size in args.sizes:
-                rows.append(train(Path(name), size, weights, args.epochs))
+                row = train(Path(name), size, weights, args.epochs)
+                rows = [each for each in rows if _case(each) != _case(row)] + [row]
+                rows.sort(key=_case)
                 RESULTS.write_text(json.dumps(rows, indent=1) + "\n")
     show(rows, Console(width=160))
 
