@@ -18,6 +18,8 @@ from edgeconv.types import Array, Artifact, Recipe, SourceModel
 from edgeconv.workshop import Workshop
 
 INT8 = Recipe(calibrator="minmax")
+#: Cuts off so much that there is something to learn.
+CLIPPED = Recipe(calibrator="percentile", percentile=95.0)
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ def _lab(request: load.LoadRequest, pictures: str, workshop: Workshop, folder: P
     pieces = {}
     for name, target in TARGETS.items():
         graph = target.lower(source, workshop, folder)
-        pieces[name] = steps.observe(graph, calibration, INT8, Silent())
+        pieces[name] = steps.observe(graph, calibration, CLIPPED, Silent())
     assert calibration is not None
     x = np.concatenate([batch.x[0] for batch in calibration.batches(16)])
     return Lab(workshop, folder, source, pieces, x)

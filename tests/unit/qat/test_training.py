@@ -16,10 +16,10 @@ from edgeconv.steps import Piece, make
 from edgeconv.targets import TARGETS
 from edgeconv.trainer import with_trainer
 from edgeconv.types import Array, Qat
-from tests.unit.qat.bench import INT8, Lab, small_lab
+from tests.unit.qat.bench import CLIPPED, Lab, small_lab
 
 QAT = Qat(epochs=40, learning_rate=2e-4)
-RECIPE = replace(INT8, qat=QAT)
+RECIPE = replace(CLIPPED, qat=QAT)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def _error(lab: Lab, format: str, content: bytes) -> float:
     """Error power over signal power of an artifact's logits."""
     answers = []
     for precision, given in (("fp32", None), ("int8", content)):
-        recipe = replace(INT8, precision=precision, passes=())
+        recipe = replace(CLIPPED, precision=precision, passes=())
         folder = lab.folder / f"{format}-{precision}"
         folder.mkdir(exist_ok=True)
         artifact, model = make(lab.pieces[format], recipe, folder)
@@ -70,7 +70,7 @@ def _error(lab: Lab, format: str, content: bytes) -> float:
 
 
 def _plain(lab: Lab, format: str, folder: Path) -> bytes:
-    return make(lab.pieces[format], INT8, folder)[0].path.read_bytes()
+    return make(lab.pieces[format], CLIPPED, folder)[0].path.read_bytes()
 
 
 @pytest.mark.parametrize("format", ["tflite", "onnx"])
