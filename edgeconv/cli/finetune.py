@@ -103,6 +103,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=whole_number(0, 2**31 - 1), default=0, help="of the splits and the training"
     )
+    parser.add_argument(
+        "--no-mirror",
+        dest="mirror",
+        action="store_false",
+        help="never swap left and right of training pictures: of digits, signs, or text",
+    )
     parser.add_argument("--resume", action="store_true", help="go on with a stopped training")
     parser.add_argument("--force", action="store_true", help="replace the output; begin anew")
 
@@ -155,6 +161,7 @@ def _request(args: argparse.Namespace) -> FinetuneRequest:
             batch=args.batch,
             learning_rate=args.learning_rate,
             seed=args.seed,
+            mirror=args.mirror,
         ),
         resume=args.resume,
         force=args.force,

@@ -22,12 +22,13 @@ _BRIGHTNESS: Final = 25.0
 _LUMA: Final = (0.299, 0.587, 0.114)
 
 
-def changed(pictures: Any, seed: Any) -> Any:
+def changed(pictures: Any, seed: Any, *, mirror: bool = True) -> Any:
     """Each picture mirrored or not, a part of it at full size, with other light and colour.
 
     Args:
         pictures: Tensor [N, H, W, 3], 0..255.
         seed: int32 tensor [2].
+        mirror: Whether left and right may change places.
 
     Returns:
         float32 tensor [N, H, W, 3], 0..255.
@@ -39,7 +40,7 @@ def changed(pictures: Any, seed: Any) -> Any:
     side = _LEAST_SIDE + (1 - _LEAST_SIDE) * random[0]
     top, left = random[1] * (1 - side), random[2] * (1 - side)
     ends = [left, left + side]
-    mirrored = random[3] < 0.5
+    mirrored = random[3] < (0.5 if mirror else 0.0)
     first, second = (tf.where(mirrored, ends[1 - i], ends[i]) for i in (0, 1))
     boxes = tf.stack([top, first, top + side, second], axis=1)
     x = tf.image.crop_and_resize(pictures, boxes, tf.range(count), size)

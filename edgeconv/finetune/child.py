@@ -60,7 +60,7 @@ def open_network(
     )
     how = Settings.from_json(settings)
     network = Network(state.pop("base"), len(weights), how, mixed=mixed)
-    seen = Pixels(pictures, network, Preprocess.from_json(preprocess))
+    seen = Pixels(pictures, network, Preprocess.from_json(preprocess), how.mirror)
     state["trainer"] = Trainer(seen, how, Path(pixels).with_name("features.npy"))
 
 

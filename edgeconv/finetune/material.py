@@ -55,11 +55,13 @@ class Pixels:
         pictures: All of them.
         network: Makes features of them.
         preprocess: From pixels to the base's input.
+        mirror: Whether left and right may change places.
     """
 
     pictures: Pictures
     network: Network
     preprocess: Preprocess
+    mirror: bool
 
     @property
     def samples(self) -> int:
@@ -87,7 +89,7 @@ class Pixels:
 
     def features(self, x: Any, seed: Any | None = None) -> Any:
         """float32 [N, D] of a batch: changed and for training where ``seed`` is given."""
-        x = x if seed is None else augment.changed(x, seed)
+        x = x if seed is None else augment.changed(x, seed, mirror=self.mirror)
         x = augment.inputs(self.preprocess, x)
         return self.network.features(x, training=seed is not None)
 

@@ -46,6 +46,7 @@ class Settings:
         batch: Pictures a step.
         learning_rate: Of the first phase.
         seed: Of the split, the order, the changed views and the dropout.
+        mirror: Whether views of a picture may be mirrored, left to right.
     """
 
     epochs: int = 20
@@ -54,6 +55,7 @@ class Settings:
     batch: int = 32
     learning_rate: float = 1e-3
     seed: int = 0
+    mirror: bool = True
 
     @property
     def phases(self) -> tuple[str, ...]:

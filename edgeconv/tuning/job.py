@@ -272,6 +272,7 @@ _NAMES: Mapping[str, str] = {
     "batch": "--batch",
     "learning_rate": "--learning-rate",
     "seed": "--seed",
+    "mirror": "--no-mirror",
     "pictures": "the set of pictures",
 }
 

@@ -41,6 +41,7 @@ def test_changed_pictures_follow_from_the_seed(workshop: Workshop) -> None:
     assert views["same"] and not views["other"]
     assert views["shape"] == [4, 9, 7, 3]
     assert 0 <= views["low"] < views["high"] <= 255 and views["changed"] > 1
+    assert all(views["rising"]["False"]) and len(set(views["rising"]["True"])) == 2
 
 
 def test_only_what_a_phase_trains_changes(workshop: Workshop, tmp_path: Path) -> None:

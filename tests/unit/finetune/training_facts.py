@@ -74,7 +74,13 @@ def views(state: State, progress: Any) -> dict[str, Any]:
     one, same, other = (
         np.asarray(augment.changed(pixels, np.array([seed, 2], np.int32))) for seed in (1, 1, 3)
     )
+    rising = np.broadcast_to(np.linspace(0, 255, 32)[:, np.newaxis], (16, 8, 32, 3)).copy()
+    seed = np.array([1, 2], np.int32)
+    ways = {m: np.asarray(augment.changed(rising, seed, mirror=m)) for m in (True, False)}
     return {
+        "rising": {
+            str(m): [bool(x[0, -1, 0] > x[0, 0, 0]) for x in found] for m, found in ways.items()
+        },
         "same": bool((one == same).all()),
         "other": bool((one == other).any(axis=(1, 2, 3)).all() and (one == other).all()),
         "shape": list(one.shape),
