@@ -66,10 +66,9 @@ Int8 figures of random weights say that nothing is lost on the way, not how accu
 model stays.
 
 {red} marks what misses its bound: float more than 1e-4 from Keras (largest difference over
-largest logit), int8 below a cosine of 0.8 with float, more than 2 Transposes in ONNX (ConvNeXt:
-and 2 a block), inputs that the model doesn't have, more than 2.0 GB + 8 x the weights at the peak
-of the export (summed PSS of all its processes), int8 slower than float up to 30 million
-parameters.
+largest logit), int8 below a cosine of 0.8 with float, more than 2 Transposes in ONNX, inputs that
+the model doesn't have, more than 2.0 GB + 8 x the weights at the peak of the export (summed PSS of
+all its processes), int8 slower than float up to 30 million parameters.
 """
 
 COSTS = (

@@ -24,7 +24,7 @@ from supervise import Supervised, supervise
 from edgeconv.data.builtin import builtin_folder
 from edgeconv.load.zoo import ZooModel
 
-__all__ = ["FORMATS", "Bounds", "make_row", "memory_bound", "transposes_bound"]
+__all__ = ["FORMATS", "Bounds", "make_row", "memory_bound"]
 
 HERE = Path(__file__).resolve().parent
 FORMATS = ("tflite", "onnx")
@@ -37,8 +37,6 @@ FIXED_BYTES, TIMES_THE_WEIGHTS = 2.0e9, 8
 # Int8 is to be no slower than float for these.
 LIGHT_PARAMETERS = 30_000_000
 TRANSPOSES = 2
-CONVNEXT_BLOCKS = {"convnexttiny": 18}
-CONVNEXT_DEEPER_BLOCKS = 36
 #: Fewer pictures where an inference takes long: about ten GFLOPs and more.
 HEAVY_PARAMETERS, HEAVY_SIZE = 30_000_000, 380
 CACHE_MIB = "16384"
@@ -67,14 +65,6 @@ def memory_bound(model: ZooModel) -> float:
     return FIXED_BYTES + TIMES_THE_WEIGHTS * 4 * model.parameters
 
 
-def transposes_bound(model: ZooModel) -> int:
-    """Two of the whole graph, and in ConvNeXt two a block."""
-    blocks = 0
-    if model.name.startswith("convnext"):
-        blocks = CONVNEXT_BLOCKS.get(model.name, CONVNEXT_DEEPER_BLOCKS)
-    return TRANSPOSES * (1 + blocks)
-
-
 def make_row(model: ZooModel, bounds: Bounds, folder: Path) -> dict[str, Any]:
     """Everything that the table says of one model; ``folder`` is scratch."""
     count = bounds.pictures or (8 if _heavy(model) else 16)
@@ -84,7 +74,7 @@ def make_row(model: ZooModel, bounds: Bounds, folder: Path) -> dict[str, Any]:
         "input_size": bounds.input_size or model.input_size,
         "pictures": count,
         "memory_bound_bytes": memory_bound(model),
-        "transposes_bound": transposes_bound(model),
+        "transposes_bound": TRANSPOSES,
     }
     maker = _Maker(model, bounds, pictures, folder)
     found = maker.make(FORMATS)
