@@ -117,7 +117,8 @@ def _promises(name: str, result: Row, best: float) -> Sequence[tuple[str, float]
     """(effort, least figure): of MobileNetV2 the default is held to the stock tools alone."""
     above = result["above_stock"]
     if result["top1_float"] is None or not above:
-        return [(effort, best + above) for effort in ("balanced", "best")]
+        efforts = EFFORTS if result["top1_float"] is None else EFFORTS[1:]
+        return [(effort, best + above) for effort in efforts]
     return [("balanced", best), ("best", best + above)]
 
 
