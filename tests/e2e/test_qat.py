@@ -67,14 +67,16 @@ def test_a_network_computes_what_the_device_computes_in_every_layer(
         np.save(tmp_path / "x.npy", x)
         given = {"x": str(tmp_path / "x.npy")}
         workshop.call("qat_probe:run_float", path=str(graph.path), out=str(found), **given)
-        layers = workshop.call("qat_probe:compare", path=str(artifact.path), **given)["layers"]
+        compared = workshop.call("qat_probe:compare", path=str(artifact.path), **given)
     model = open_model(graph.path.read_bytes(), "tflite", graph.inputs, graph.outputs, "litert")
     wanted = np.concatenate([model(x[i : i + 1])[0] for i in range(len(x))])
 
     assert np.linalg.norm(np.load(found) - wanted) <= 1e-4 * np.linalg.norm(wanted)
-    assert len(layers) > 100
-    for kind, name, within, _ in layers:
+    assert len(compared["layers"]) > 100
+    for kind, name, within, _ in compared["layers"]:
         assert within >= 0.99, (kind, name, within)
+    # From end to end one value on the other side of a half goes on from layer to layer.
+    assert compared["through"] >= 0.9
 
 
 def test_training_is_no_worse_than_what_needs_none(shared_data: Path, tmp_path: Path) -> None:
