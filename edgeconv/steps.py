@@ -116,15 +116,14 @@ class Found:
 
 
 #: What to do where the pictures that a model file names are not what they were.
-_MOVED = (
-    "If the folder was moved, say where it lies now with --data DIR; else name other pictures"
-    " with --calibration and --parity."
-)
+_WHERE = "If the folder was moved, say where it lies now with --data DIR"
+_INSTEAD = "name other pictures with --calibration and --parity"
 
 
 def remember(request: ExportRequest) -> ExportRequest:
     """The order with what a fine-tuned model file says of its pictures."""
-    return replace(request, data=data.remembered(request.data, request.model.model, _MOVED))
+    known = data.remembered(request.data, request.model.model, _WHERE, _INSTEAD)
+    return replace(request, data=known)
 
 
 def check(request: ExportRequest, watch: Progress) -> Path:

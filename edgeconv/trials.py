@@ -78,7 +78,9 @@ def quantize(
     """
     searches = request.effort != "fast" and recipe.precision == "int8"
     if searches and held is None:
-        left = ", and --qat has nothing to be judged on" if request.qat else ""
+        left = ""
+        if request.qat:
+            left = ", untrained: --qat has nothing to be judged on (--effort fast doesn't judge)"
         watch.note(f"too few calibration items to search by; the recipe is taken as it is{left}")
     if not searches or held is None:
         watch.stage("quantize")

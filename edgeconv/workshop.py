@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import importlib
 import json
 import os
@@ -46,6 +47,9 @@ _ENVIRONMENT = {
 #: The reference is the CPU's answer on every machine.
 _NO_GPU = {"CUDA_VISIBLE_DEVICES": "-1"}
 
+
+#: What the disk says, not our code.
+_HOST_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
 #: Looking through all objects for garbage takes half a second, too much after each small batch.
 _SHORT_S = 2.0
@@ -247,17 +251,33 @@ def _serve() -> None:
                 give_memory_back()
             forwarder.send(kind="result", value=value)
         except Exception as error:
-            known = isinstance(error, errors.EdgeconvError)
             traceback.print_exc()
+            ours = _as_ours(name, error)
             forwarder.send(
                 kind="error",
-                **{"class": type(error).__name__ if known else "InternalError"},
-                message=error.message
-                if isinstance(error, errors.EdgeconvError)
-                else f"{name} failed: {type(error).__name__}: {str(error)[:300]}",
-                hint=error.hint if isinstance(error, errors.EdgeconvError) else "",
-                traceback="" if known else traceback.format_exc(),
+                **{"class": type(ours).__name__},
+                message=ours.message,
+                hint=ours.hint,
+                traceback="" if ours is error else traceback.format_exc(),
             )
+
+
+def _as_ours(name: str, error: Exception) -> errors.EdgeconvError:
+    """What ``error``, raised by the function ``name``, is to the user."""
+    if isinstance(error, errors.EdgeconvError):
+        return error
+    # TensorFlow says the latter of a GPU's memory.
+    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
+        return errors.HostFailure(
+            f"Memory ran out in {name}.", "Use smaller inputs or batches, or a larger machine."
+        )
+    if isinstance(error, OSError) and error.errno in _HOST_ERRNOS:
+        place = f" {error.filename}" if error.filename else ""
+        return errors.HostFailure(
+            f"{name} can't write{place}: {os.strerror(error.errno)}.",
+            "Free some room there, or write elsewhere.",
+        )
+    return errors.InternalError(f"{name} failed: {type(error).__name__}: {str(error)[:300]}")
 
 
 if __name__ == "__main__":

@@ -55,13 +55,14 @@ class DataRequest:
         return self.calibration == "none"
 
 
-def remembered(request: DataRequest, model: str, hint: str) -> DataRequest:
+def remembered(request: DataRequest, model: str, where: str, instead: str) -> DataRequest:
     """The request with what a fine-tuned model file says of its pictures.
 
     Args:
         request: What the user gave, which comes first.
         model: Zoo name or path.
-        hint: What to do where the pictures are not there.
+        where: What to do where the pictures lie elsewhere now, without a full stop.
+        instead: What to do without them, likewise, to go on a sentence with.
 
     Raises:
         RefusedInput: The file's record is broken.
@@ -69,7 +70,7 @@ def remembered(request: DataRequest, model: str, hint: str) -> DataRequest:
     known = read(Path(model))
     if known is None or not any(split.entries for split in known.splits.values()):
         return request
-    return replace(request, recorded=Recorded(Path(model), known, request.moved, hint))
+    return replace(request, recorded=Recorded(Path(model), known, request.moved, where, instead))
 
 
 def check(request: DataRequest, *, calibrates: bool = False) -> None:

@@ -27,7 +27,7 @@ def refuse_overlap(calibration: Items, parity: Items) -> None:
     ]
     more = ", ..." if len(shared) > _SHOWN else ""
     raise RefusedInput(
-        f"{len(shared)} items stand in both {calibration.name} and {parity.name}: "
-        f"{', '.join(pairs)}{more}.",
+        f"{'1 item stands' if len(shared) == 1 else f'{len(shared)} items stand'} in both"
+        f" {calibration.name} and {parity.name}: {', '.join(pairs)}{more}.",
         "Take them out of one; a model is not judged by what calibrated it.",
     )

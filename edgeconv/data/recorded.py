@@ -14,7 +14,7 @@ from pathlib import Path
 
 from edgeconv.data.files import is_picture_name, picture_items
 from edgeconv.data.items import Items
-from edgeconv.errors import RefusedInput, UsageError
+from edgeconv.errors import EdgeconvError, RefusedInput, UsageError
 from edgeconv.knowledge import SPLITS, Entry, Knowledge
 from edgeconv.pictures import MAX_FILE_BYTES, printable
 from edgeconv.preprocess import Preprocess
@@ -33,13 +33,15 @@ class Recorded:
         model: The file.
         knowledge: What it says; nobody vouches for it.
         moved: Where the user says that the pictures lie now; None for where they were.
-        hint: What to do where they are not there.
+        where: What to do where they lie elsewhere now.
+        instead: What to do without them.
     """
 
     model: Path
     knowledge: Knowledge
     moved: Path | None
-    hint: str
+    where: str
+    instead: str
     _opened: dict[tuple[str, Path | None], Items] = field(default_factory=dict, repr=False)
 
     @property
@@ -85,13 +87,19 @@ class Recorded:
     def _open(self, split: str, folder: Path | None) -> Items:
         entries = self._entries(split)
         if not entries:
-            raise UsageError(f"{self.name} names no pictures of its {split} split.", self.hint)
+            raise UsageError(
+                f"{self.name} names no pictures of its {split} split.",
+                f"{self.instead[0].upper()}{self.instead[1:]}.",
+            )
         if split == "train":
             entries = _evenly(entries, _MOST_CALIBRATING)
         self._refuse_others(entries)
         root = _fullest(self._roots(split, folder), entries)
         paths = [_inside(root, entry) for entry in entries]
-        self._refuse(split, root, "missing from", entries, [path is None for path in paths])
+        told = self.moved is not None or folder is not None
+        advice = "Restore them, or" if told else f"{self.where}; else"
+        missing = [path is None for path in paths]
+        self._refuse(UsageError, split, f"missing from {_shown(root)}", entries, missing, advice)
         items = picture_items(
             f"{split} split of {self.name}",
             [path for path in paths if path is not None],
@@ -101,7 +109,8 @@ class Recorded:
         )
         pairs = zip(entries, items.item_hashes(), strict=True)
         changed = [entry.sha256 != content for entry, content in pairs]
-        self._refuse(split, root, "no longer what they were in", entries, changed)
+        what, advice = f"no longer what they were in {_shown(root)}", "Restore them, or"
+        self._refuse(RefusedInput, split, what, entries, changed, advice)
         return items
 
     def _refuse_others(self, entries: Sequence[Entry]) -> None:
@@ -124,19 +133,28 @@ class Recorded:
         return [self.moved, self.moved / recorded.resolve().name, recorded]
 
     def _refuse(
-        self, split: str, root: Path, what: str, entries: Sequence[Entry], bad: Sequence[bool]
+        self,
+        kind: type[EdgeconvError],
+        split: str,
+        what: str,
+        entries: Sequence[Entry],
+        bad: Sequence[bool],
+        advice: str,
     ) -> None:
         names = [entry.file for entry, is_bad in zip(entries, bad, strict=True) if is_bad]
         if not names:
             return
-        kind = UsageError if what.startswith("missing") else RefusedInput
         verb = "is" if len(names) == 1 else "are"
         first = printable(names[0])[:80]
         raise kind(
             f"{len(names)} of the {len(entries)} pictures that {self.name} names as its {split}"
-            f" split {verb} {what} {printable(root.resolve())}, such as {first}.",
-            self.hint,
+            f" split {verb} {what}, such as {first}.",
+            f"{advice} {self.instead}.",
         )
+
+
+def _shown(folder: Path) -> str:
+    return printable(folder.resolve())
 
 
 def recorded_split(recorded: Recorded | None, spec: str | None) -> tuple[Path, str] | None:

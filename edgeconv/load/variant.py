@@ -163,7 +163,7 @@ def _refuse_size(wanted: Variant) -> None:
     if size < least:
         raise UsageError(
             f"{model.name} takes pictures of {least} pixels or more, not {size}.",
-            "Give a larger --input-size.",
+            "Give a larger size (--input-size; finetune: --size).",
         )
     if model.constructor == "AlexNet" and wanted.top and _alexnet_side(size) % _ALEXNET_SIDE:
         raise UsageError(

@@ -107,17 +107,15 @@ def verify(request: VerifyRequest, progress: Progress | None = None) -> Verifica
 
 
 #: What to do where the pictures that a model file names are not what they were.
-_MOVED = (
-    "If the folder was moved, say where it lies now with --data FOLDER:test; else judge on other"
-    " pictures with --data DATA."
-)
+_WHERE = "If the folder was moved, say where it lies now with --data FOLDER:test"
+_INSTEAD = "judge on other pictures with --data DATA"
 
 
 def _remembering(request: VerifyRequest) -> VerifyRequest:
     """The order with what a fine-tuned original says of its pictures."""
     if not isinstance(request.against, LoadRequest):
         return request
-    known = data.remembered(request.data, request.against.model, _MOVED)
+    known = data.remembered(request.data, request.against.model, _WHERE, _INSTEAD)
     return replace(request, data=known)
 
 

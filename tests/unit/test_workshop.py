@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from edgeconv.errors import InternalError, RefusedInput
+from edgeconv.errors import HostFailure, InternalError, RefusedInput
 from edgeconv.workshop import Workshop
 from tests.unit import workshop_calls
 
@@ -49,6 +49,16 @@ def test_state_lives_between_two_calls(workshop: Workshop) -> None:
     workshop.call(f"{CALLS}:remember", value=[1, 2])
 
     assert workshop.call(f"{CALLS}:recall") == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("kind", "word"), [("disk", "can't write weights.npz: No space left"), ("memory", "ran out")]
+)
+def test_a_full_disk_or_memory_is_no_bug_of_ours(workshop: Workshop, kind: str, word: str) -> None:
+    with pytest.raises(HostFailure, match=word) as caught:
+        workshop.call(f"{CALLS}:fill_the_disk", kind=kind)
+
+    assert caught.value.hint
 
 
 def test_our_errors_cross_with_their_class_and_hint(workshop: Workshop) -> None:

@@ -19,7 +19,7 @@ from tests.unit.test_knowledge import saved
 
 SMALL = Preprocess(height=8, width=8)
 COUNTS = {"train": 40, "validation": 5, "test": 10}
-HINT = "look elsewhere"
+WHERE, INSTEAD = "Look elsewhere", "take others"
 
 
 class Notes(Silent):
@@ -61,7 +61,7 @@ def model_source() -> SourceModel:
 def chosen(
     model: Path, *, calibrates: bool = True, notes: Silent | None = None, **given: object
 ) -> tuple[Items | None, Items]:
-    request = remembered(DataRequest(**given), str(model), HINT)  # type: ignore[arg-type]
+    request = remembered(DataRequest(**given), str(model), WHERE, INSTEAD)  # type: ignore[arg-type]
     check(request, calibrates=calibrates)
     return choose(request, model_source(), calibrates, notes or Silent())
 
@@ -122,14 +122,23 @@ def test_missing_pictures_are_counted_and_one_is_named(tmp_path: Path, count: in
 
     assert caught.value.message.startswith(f"{count} of the 10 pictures that model.keras names")
     assert "missing from" in caught.value.message and "雏菊/45.png" in caught.value.message
-    assert caught.value.hint == HINT
+    assert caught.value.hint == "Look elsewhere; else take others."
 
 
 def test_a_changed_picture_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
     model = trained(tmp_path)
     (tmp_path / "flowers/daisy/0.png").write_bytes(b"another, and no picture at all")
-    with pytest.raises(RefusedInput, match=r"1 of the 40 .* no longer what they were in"):
+    with pytest.raises(RefusedInput, match=r"1 of the 40 .* no longer what they were in") as caught:
         chosen(model)
+    assert caught.value.hint == "Restore them, or take others."
+
+
+def test_who_said_where_the_folder_lies_is_not_asked_again(tmp_path: Path) -> None:
+    model = trained(tmp_path)
+    (tmp_path / "flowers/daisy/0.png").unlink()
+    with pytest.raises(UsageError, match=r"1 of the 40 .* missing from") as caught:
+        chosen(model, moved=tmp_path / "flowers")
+    assert caught.value.hint == "Restore them, or take others."
 
 
 def test_a_moved_folder_is_found_where_the_user_says(tmp_path: Path) -> None:
@@ -202,7 +211,7 @@ def test_judging_on_training_pictures_is_told(tmp_path: Path) -> None:
 def test_a_place_is_of_no_use_where_the_model_names_no_pictures(tmp_path: Path) -> None:
     request = DataRequest(moved=tmp_path)
     with pytest.raises(UsageError, match="names no pictures"):
-        check(remembered(request, str(saved(tmp_path / "plain.keras")), HINT))
+        check(remembered(request, str(saved(tmp_path / "plain.keras")), WHERE, INSTEAD))
     with pytest.raises(UsageError, match="no folder"):
         check(replace(request, moved=tmp_path / "nowhere"))
 

@@ -160,7 +160,7 @@ def test_the_same_picture_under_another_name_is_found(tmp_path: Path):
             shade = number if name != "d" else 9
             Image.new("RGB", (9, 9), (shade, 0, 0)).save(tmp_path / side / f"{name}.png")
     one, two = (open_dataset(str(tmp_path / side), SMALL) for side in ("one", "two"))
-    with pytest.raises(RefusedInput, match=r"1 items .*c\.png \(= a\.png\)"):
+    with pytest.raises(RefusedInput, match=r"1 item .*c\.png \(= a\.png\)"):
         refuse_overlap(one, two)
     refuse_overlap(one, two.select([1]))
 
