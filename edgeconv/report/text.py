@@ -13,7 +13,17 @@ import html
 import math
 from collections.abc import Callable
 
-__all__ = ["MISSING", "escape", "escape_lines", "megabytes", "number", "plain", "real", "signed"]
+__all__ = [
+    "MISSING",
+    "escape",
+    "escape_lines",
+    "megabytes",
+    "milliseconds",
+    "number",
+    "plain",
+    "real",
+    "signed",
+]
 
 MISSING = "–"
 _MINUS = "−"
@@ -63,6 +73,11 @@ def signed(value: object, unit: str = "", digits: int = 1, at: str = "") -> str:
         at,
         lambda x: ("+" if round(x, digits) > 0 else "") + plain(x, digits) + unit,
     )
+
+
+def milliseconds(value: object, at: str = "") -> str:
+    """A time in ms, with more digits where one would be 0.0."""
+    return _data(value, at, lambda x: plain(x, 1 if x >= 1 else 2 if x >= 0.1 else 3) + " ms")
 
 
 def megabytes(size: object, at: str = "") -> str:

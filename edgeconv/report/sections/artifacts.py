@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from edgeconv.report.facts import Facts, Row, pointer
 from edgeconv.report.metrics import metric_cell
-from edgeconv.report.text import MISSING, escape, megabytes, number
+from edgeconv.report.text import MISSING, escape, megabytes, milliseconds
 
 __all__ = ["artifact_section"]
 
@@ -44,8 +44,8 @@ def _metric(name: str) -> Callable[[Row], str]:
 def _latency(row: Row) -> str:
     here, at = row.times, row.times_at
     key, floating = "latency_ms_median", "float_latency_ms_median"
-    shown = number(here.get(key), " ms", 1, pointer(at, key))
-    beside = number(here.get(floating), " ms", 1, pointer(at, floating))
+    shown = milliseconds(here.get(key), pointer(at, key))
+    beside = milliseconds(here.get(floating), pointer(at, floating))
     if MISSING in (shown, beside):
         return shown
     return f"<span>{shown}<small>float {beside}</small></span>"

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from edgeconv.report import pictured, render
+from edgeconv.report.text import milliseconds
 from edgeconv.types import Interval
 from edgeconv.verify import METRICS
 from tests.unit.report.pages import (
@@ -255,3 +256,10 @@ def test_statistics_of_all_items_stand_beside_the_margin_with_what_they_mean():
     text = render(verdict(judged))
     section = text[text.index('id="margin"') : text.index('id="details"')]
     assert "How far the scores moved on average" in section and "−0.20 logits" in section
+
+
+@pytest.mark.parametrize(
+    ("time", "shown"), [(12.34, "12.3 ms"), (0.28, "0.28 ms"), (0.0271, "0.027 ms")]
+)
+def test_a_time_below_a_tenth_of_a_millisecond_is_not_nothing(time: float, shown: str) -> None:
+    assert f">{shown}<" in milliseconds(time)
