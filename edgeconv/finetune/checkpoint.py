@@ -14,7 +14,8 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final
@@ -22,13 +23,18 @@ from typing import Any, Final
 from edgeconv.errors import RefusedInput
 from edgeconv.finetune.plan import best
 from edgeconv.history import Epoch
+from edgeconv.pictures import printable
 
 __all__ = ["Checkpoint", "Store"]
 
 _STATE: Final = "checkpoint.json"
 _MOST_BYTES: Final = 16 << 20
+_PART: Final = f".{_STATE}.part"
 _PIXELS, _FEATURES, _LOG = "pixels.npy", "features.npy", "workshop.log"
 _MODEL: Final = ".model.keras"
+#: Files of epochs, and those that a kill left half-written.
+_EPOCH: Final = re.compile(r"epoch-\d{4,}(-start)?\.npz")
+_EPOCH_PART: Final = re.compile(r"\.epoch-\d{4,}(-start)?\.npz\.part")
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,16 @@ class Store:
         return self.folder / _PIXELS
 
     @property
+    def features(self) -> Path:
+        """Where the workshop keeps what the frozen base computed of them."""
+        return self.folder / _FEATURES
+
+    @property
+    def half(self) -> Path:
+        """What a kill before the first checkpoint may leave."""
+        return self.folder / _PART
+
+    @property
     def model(self) -> Path:
         """Where the trained model lies until all is known that belongs into it."""
         return self.folder / _MODEL
@@ -100,28 +116,56 @@ class Store:
             return Checkpoint(document["identity"], epochs, *names)
         except (ValueError, KeyError, TypeError, OSError):
             raise RefusedInput(
-                f"{path} is no checkpoint of edgeconv.", "Begin anew with --force."
+                f"{printable(path)} is no checkpoint of edgeconv.",
+                "Remove it, or write to another --output.",
             ) from None
 
     def write(self, checkpoint: Checkpoint) -> None:
         """Put it in the place of the one before, and drop what that alone needed."""
         document = {**asdict(checkpoint), "identity": dict(checkpoint.identity)}
-        aside = self.place(f".{_STATE}.part")
+        aside = self.half
         aside.write_text(json.dumps(document, indent=1, ensure_ascii=False), encoding="utf-8")
         aside.replace(self.place(_STATE))
-        for file in self.folder.glob("epoch-*.npz"):
+        for file in self._like(_EPOCH):
             if file.name not in (checkpoint.last, checkpoint.best):
                 file.unlink()
 
+    def epochs_bytes(self) -> int:
+        """What the epochs' files take on the disk."""
+        return sum(file.stat().st_size for file in self._like(_EPOCH))
+
     def clear(self) -> None:
-        """Take away all checkpoints, the state first; the folder too where that was all."""
-        names = (_STATE, f".{_STATE}.part", _PIXELS, _FEATURES, _LOG, _MODEL)
-        parts = (*self.folder.glob("epoch-*.npz"), *self.folder.glob(".epoch-*.npz.part"))
-        for path in (*map(self.place, names), *parts):
-            with contextlib.suppress(FileNotFoundError):
-                path.unlink()
+        """Take away all of a training, the state last; the folder too where that was all.
+
+        Where there is no state of ours, files may be anybody's and stay.
+        """
+        if self._ours():
+            names = (f".{_PIXELS}.part", _PIXELS, _FEATURES, _LOG, _MODEL, _PART, _STATE)
+            epochs = (*self._like(_EPOCH), *self._like(_EPOCH_PART))
+            for path in (*epochs, *map(self.place, names)):
+                with contextlib.suppress(FileNotFoundError):
+                    path.unlink()
         with contextlib.suppress(OSError):  # it has reports in it, or isn't there
             self.folder.rmdir()
+
+    def _ours(self) -> bool:
+        """Whether the state is there; it then says that nothing was trained yet.
+
+        So a kill between two files leaves what can be begun anew.
+        """
+        try:
+            known = self.read()
+        except RefusedInput:
+            return False
+        if known.epochs:
+            with contextlib.suppress(OSError):  # the disk may be full
+                self.write(Checkpoint(known.identity))
+        return True
+
+    def _like(self, name: re.Pattern[str]) -> Iterator[Path]:
+        """Files of the folder of that name, all of it."""
+        files = list(self.folder.iterdir()) if self.folder.is_dir() else []
+        return (file for file in files if name.fullmatch(file.name))
 
 
 def _epoch(row: Mapping[str, Any]) -> Epoch:

@@ -90,3 +90,44 @@ def test_a_damaged_state_is_refused(store: Store, damage) -> None:
     state.write_text(damage(json.loads(state.read_text())))
     with pytest.raises(RefusedInput, match="no checkpoint"):
         store.read()
+
+
+def test_files_that_are_not_ours_stay(store: Store) -> None:
+    own = ("epoch-best.npz", "epoch-1.npz", "epoch-0001-mine.npz", ".epoch-old.npz.part")
+    for name in (*own, "epoch-0009-start.npz"):
+        store.place(name).write_bytes(b"")
+    trained(store, [3.0])
+    assert files(store) == {*own, "checkpoint.json", "epoch-0001.npz"}
+    store.clear()
+    assert files(store) == set(own)
+
+
+def test_nothing_is_cleared_where_no_state_says_that_it_is_ours(store: Store) -> None:
+    names = {"pixels.npy", "features.npy", "epoch-0001.npz", "workshop.log"}
+    for name in names:
+        store.place(name).write_bytes(b"")
+    store.clear()
+    assert files(store) == names
+    store.place("checkpoint.json").write_text('{"global_step": 7}')
+    store.clear()
+    assert files(store) == names | {"checkpoint.json"}
+
+
+def test_a_kill_while_all_is_taken_away_leaves_a_training_that_can_begin(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained(store, [3.0, 1.0])
+    unlink = Path.unlink
+
+    def killed(path: Path, missing_ok: bool = False) -> None:
+        if path.name == "features.npy":
+            raise KeyboardInterrupt
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", killed)
+    with pytest.raises(KeyboardInterrupt):
+        store.clear()
+    monkeypatch.undo()
+    assert store.read() == Checkpoint({"base": "mobilenetv2", "labels": "花"})
+    store.clear()
+    assert not store.exists()
