@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from edgeconv import __version__, knowledge
-from edgeconv.errors import HostFailure, UsageError
-from edgeconv.finetune import TEST, TRAIN, VALIDATION, best, class_weights, train
+from edgeconv.errors import HostFailure, RefusedInput
+from edgeconv.finetune import TEST, TRAIN, VALIDATION, Settings, best, class_weights, train
 from edgeconv.finetune.checkpoint import Checkpoint, Store
+from edgeconv.finetune.lock import locked
 from edgeconv.history import Epoch, TestResult
 from edgeconv.knowledge import Knowledge
 from edgeconv.pictures import printable
+from edgeconv.preprocess import Preprocess
 from edgeconv.progress import Progress, Silent
 from edgeconv.report.training import require_drawing, write_training
 from edgeconv.tuning.base import Base, check_base, find_base, preprocess_of
+from edgeconv.tuning.identity import PRECISION, refuse_other
 from edgeconv.tuning.order import Finetuned, FinetuneRequest, training_folder
 from edgeconv.tuning.pictures import Gathered, gather, store_pixels
+from edgeconv.tuning.place import check_begun, check_place
 from edgeconv.types import Interval
 from edgeconv.verify.paired import wilson
 from edgeconv.workshop import Workshop
@@ -54,45 +57,52 @@ def finetune(
     )
     store = Store(training_folder(request.output))
     preprocess = preprocess_of(check_base(request))
-    _check_output(request, store)
+    check_place(request, store)
     require_drawing()
-    gathered = gather(request.data, request.test, preprocess, request.settings.seed, watch)
-    base = find_base(request, watch)
-    if request.settings.scratch:
+    with locked(store.folder):
+        check_begun(request, store)
+        gathered = gather(request.data, request.test, preprocess, request.settings.seed, watch)
+        _refuse_names(request, gathered, preprocess)
+        base = find_base(request, watch)
+        _tell_scratch(request.settings, watch)
+        return _Job(request, base, gathered, store, watch).run(on_epoch)
+
+
+def _tell_scratch(settings: Settings, watch: Progress) -> None:
+    if settings.scratch:
         watch.note("weights are random (--weights none): the network starts from nothing")
-        if request.settings.unfreeze is not None:
+        if settings.unfreeze is not None:
             watch.note("all of it is trained from the first epoch on, whatever --unfreeze says")
-    job = _Job(request, base, gathered, store, watch)
-    job.knowledge({})  # refuses names that no model file can hold, before anything slow
-    return job.run(on_epoch)
 
 
-def _check_output(request: FinetuneRequest, store: Store) -> None:
-    """See that the output may be written, and that there is something to resume."""
-    output = request.output
-    if output.suffix != ".keras":
-        raise UsageError(
-            f"--output writes .keras, and {output.name} says otherwise.", "Use .keras."
-        )
-    if not output.parent.is_dir():
-        raise UsageError(f"There is no folder {output.parent}.", "Make it, or write elsewhere.")
-    if request.resume and not store.exists():
-        done = output.exists()
-        raise UsageError(
-            f"{output} is finished; there is nothing to resume."
-            if done
-            else f"{store.folder} holds no training that could be resumed.",
-            "Leave --resume out." if not done else "Train anew with --force, without --resume.",
-        )
-    if request.resume or request.force:
-        return
-    if store.exists():
-        raise UsageError(
-            f"{store.folder} holds a training that was not finished.",
-            "Go on with --resume, or begin anew with --force.",
-        )
-    if output.exists():
-        raise UsageError(f"{output} already exists.", "Add --force to replace it.")
+def _refuse_names(request: FinetuneRequest, gathered: Gathered, preprocess: Preprocess) -> None:
+    """Refuse names that no model file can hold, before anything slow."""
+    try:
+        _known(request, gathered, preprocess, {})
+    except RefusedInput as error:
+        folders = " and ".join(printable(at) for at in (request.data, request.test) if at)
+        raise RefusedInput(
+            f"{folders}: {error.message}",
+            "Rename that folder or picture, in plain letters and not too long.",
+        ) from None
+
+
+def _known(
+    request: FinetuneRequest,
+    gathered: Gathered,
+    preprocess: Preprocess,
+    provenance: Mapping[str, Any],
+) -> Knowledge:
+    """What a model is to know of its pictures."""
+    roots = dict.fromkeys((TRAIN, VALIDATION, TEST), request.data)
+    if request.test is not None:
+        roots[TEST] = request.test
+    splits = {
+        name: gathered.recorded(name, knowledge.root_of(request.output, root))
+        for name, root in roots.items()
+        if gathered.splits[name]
+    }
+    return Knowledge(preprocess, gathered.labels, splits, provenance)
 
 
 @dataclass(frozen=True)
@@ -134,7 +144,7 @@ class _Job:
         store, settings = self.store, self.request.settings
         with Workshop(store.folder, gpu=True) as workshop:
             try:
-                self._open(workshop)
+                checkpoint = self._open(workshop, checkpoint)
                 epochs = train(workshop, store, checkpoint, settings, self.watch, on_epoch)
                 return self._finish(workshop, epochs)
             except HostFailure as error:
@@ -154,15 +164,18 @@ class _Job:
         if not self.request.resume:
             return Checkpoint(identity)
         checkpoint = self.store.read()
-        _refuse_other(checkpoint.identity, identity, self.store.folder)
+        refuse_other(checkpoint.identity, identity, self.store.folder)
         return checkpoint
 
-    def _open(self, workshop: Workshop) -> None:
+    def _open(self, workshop: Workshop, checkpoint: Checkpoint) -> Checkpoint:
+        """Build the network on this machine's device; the checkpoint then knows of it."""
         base, wanted = self.base, self.base.variant
         train_places = self.gathered.places(TRAIN)
         classes = self.gathered.classes
         self.watch.stage(f"open {wanted.model.name}")
         gpu = workshop.call(_CHILD + "accelerator", self.watch)
+        precision = {PRECISION: "mixed_float16" if gpu else "float32"}
+        refuse_other(checkpoint.identity, {**checkpoint.identity, **precision}, self.store.folder)
         if gpu:
             self.watch.note(f"trains on {gpu}, in float16 where that is safe")
         workshop.call(
@@ -188,6 +201,7 @@ class _Job:
             settings=self.request.settings.to_json(),
             mixed=bool(gpu),
         )
+        return replace(checkpoint, identity={**checkpoint.identity, **precision})
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -240,49 +254,11 @@ class _Job:
 
     def knowledge(self, results: Mapping[str, Any]) -> Knowledge:
         """What the model is to know of itself."""
-        request, gathered = self.request, self.gathered
-        roots = dict.fromkeys((TRAIN, VALIDATION, TEST), request.data)
-        if request.test is not None:
-            roots[TEST] = request.test
-        splits = {
-            name: gathered.recorded(name, knowledge.root_of(request.output, root))
-            for name, root in roots.items()
-            if gathered.splits[name]
-        }
-        settings = request.settings.to_json()
+        settings = self.request.settings.to_json()
         provenance = {"edgeconv": __version__, **self.base.to_json(), **settings, **results}
-        return Knowledge(self.base.preprocess, gathered.labels, splits, provenance)
+        return _known(self.request, self.gathered, self.base.preprocess, provenance)
 
 
 def _accuracy(test: TestResult) -> Interval:
     right = sum(a == b for a, b in zip(test.true, test.predicted, strict=True))
     return wilson(right, len(test.true))
-
-
-#: What a person changed where a checkpoint says otherwise.
-_NAMES: Mapping[str, str] = {
-    "base": "BASE",
-    "size": "--size",
-    "alpha": "--alpha",
-    "weights": "--weights",
-    "weights_sha256": "the weights' file",
-    "epochs": "--epochs",
-    "unfreeze": "--unfreeze",
-    "scratch": "--weights",
-    "batch": "--batch",
-    "learning_rate": "--learning-rate",
-    "seed": "--seed",
-    "mirror": "--no-mirror",
-    "pictures": "the set of pictures",
-}
-
-
-def _refuse_other(known: Mapping[str, Any], wanted: Mapping[str, Any], folder: Path) -> None:
-    for key, name in _NAMES.items():
-        before, now = known.get(key), wanted.get(key)
-        if before != now:
-            detail = "" if key in ("pictures", "weights_sha256") else f" ({before}, now {now})"
-            raise UsageError(
-                f"{printable(folder)} was begun with other values: {name} differs{detail}.",
-                "Give what it was begun with, or begin anew with --force.",
-            )

@@ -12,6 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Final
 
 from edgeconv.errors import HostFailure, MissingDependency
 from edgeconv.history import Epoch, TestResult
@@ -20,7 +21,13 @@ from edgeconv.report.training.curves import draw_curves
 from edgeconv.report.training.scores import scores_of, scores_text, scores_to_json
 from edgeconv.report.training.tables import confusion_csv, history_csv
 
-__all__ = ["require_drawing", "write_training"]
+__all__ = ["FILES", "require_drawing", "write_training"]
+
+#: Names of all files that a report may have.
+FILES: Final = (
+    *("curves.png", "history.csv", "confusion.png", "confusion.csv"),
+    *("report.txt", "report.json"),
+)
 
 
 def require_drawing() -> None:
