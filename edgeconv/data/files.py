@@ -54,12 +54,14 @@ class PictureFiles:
         ids: What messages call them.
         labels: int64 [N] class indices, or None.
         preprocess: Of kind ``image``.
+        names: As ``ids``, with whatever characters they have; no link of them is followed.
     """
 
     paths: tuple[Path, ...]
     ids: tuple[str, ...]
     labels: Array | None
     preprocess: Preprocess
+    names: tuple[str, ...]
     _hashes: dict[int, str] = field(default_factory=dict, repr=False)
 
     def hashes(self, indices: Sequence[int]) -> tuple[str, ...]:
@@ -79,6 +81,17 @@ class PictureFiles:
     def load(self, indices: Sequence[int]) -> Iterator[tuple[Array, ...]]:
         """Each picture in turn, as float32 [1, H, W, C] or [1, C, H, W]."""
         return ordered_map(self._load, indices)
+
+    def attempts(self, indices: Sequence[int]) -> Iterator[tuple[Array, ...] | RefusedInput]:
+        """As ``load``, but with why not in the place of a picture that is broken."""
+
+        def attempt(index: int) -> tuple[Array, ...] | RefusedInput:
+            try:
+                return self._load(index)
+            except RefusedInput as error:
+                return error
+
+        return ordered_map(attempt, indices)
 
     def with_preprocess(self, preprocess: Preprocess) -> PictureFiles:
         """The same pictures, made into inputs in another way."""
@@ -110,4 +123,4 @@ def picture_items(
     """
     y = None if labels is None else np.asarray(labels, np.int64)
     shown = tuple(printable(item) for item in ids)
-    return all_items(PictureFiles(tuple(paths), shown, y, preprocess), printable(name))
+    return all_items(PictureFiles(tuple(paths), shown, y, preprocess, tuple(ids)), printable(name))
