@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from edgeconv.finetune import augment
+from edgeconv.finetune import arrays, augment
 from edgeconv.finetune.network import Network
 from edgeconv.finetune.settings import VIEWS
 from edgeconv.preprocess import Preprocess
@@ -118,8 +118,7 @@ class Features:
         changed = tf.function(
             pixels.features, autograph=False, input_signature=[pixels.signature, seeds]
         )
-        shape = (VIEWS, self._count, length)
-        self._train = np.lib.format.open_memmap(path, "w+", np.float32, shape)
+        self._train = arrays.mapped(path, np.float32, (VIEWS, self._count, length))
         for view in range(VIEWS):
             for step, rows in enumerate(parts(np.arange(self._count), SEEN)):
                 x = pixels.train(rows)
