@@ -11,6 +11,7 @@ from edgeconv.errors import HostFailure, RefusedInput
 from edgeconv.finetune import TEST, TRAIN, VALIDATION, Settings, best, class_weights, train
 from edgeconv.finetune.checkpoint import Checkpoint, Store
 from edgeconv.finetune.lock import locked
+from edgeconv.finetune.settings import VIEWS
 from edgeconv.history import Epoch, TestResult
 from edgeconv.knowledge import Knowledge
 from edgeconv.pictures import printable
@@ -20,7 +21,8 @@ from edgeconv.report.training import require_drawing, write_training
 from edgeconv.tuning.base import Base, check_base, find_base, preprocess_of
 from edgeconv.tuning.identity import PRECISION, refuse_other
 from edgeconv.tuning.order import Finetuned, FinetuneRequest, training_folder
-from edgeconv.tuning.pictures import Gathered, gather, store_pixels
+from edgeconv.tuning.pictures import Gathered, gather
+from edgeconv.tuning.pixels import store_pixels
 from edgeconv.tuning.place import check_begun, check_place
 from edgeconv.types import Interval
 from edgeconv.verify.paired import wilson
@@ -29,6 +31,9 @@ from edgeconv.workshop import Workshop
 __all__ = ["finetune"]
 
 _CHILD = "edgeconv.finetune.child:"
+#: For a guess at the room on the disk: the last epoch, the best, the one that is written;
+#: in each the weights and Adam's two moments; features of a picture, mostly 1280 or 2048.
+_STATES, _PER_STATE, _FEATURES = 3, 3, 2048
 
 
 def finetune(
@@ -119,13 +124,24 @@ class _Job:
         checkpoint = self._checkpoint()
         self._begin(checkpoint)
         try:
-            store_pixels(self.gathered, self.store.pixels, self.watch)
+            self.store.features.unlink(missing_ok=True)
+            store_pixels(self.gathered, self.store.pixels, self.watch, self._beside())
             return self._train(checkpoint, on_epoch)
         except BaseException:
             # Before the first epoch there is nothing to resume, only something in the way.
             if self.store.exists() and not self.store.read().epochs:
                 self.store.clear()
             raise
+
+    def _beside(self) -> int:
+        """About how many bytes are still to be written beside the pixels."""
+        weights, network = self.base.weights, self.base.variant.model
+        state = weights.stat().st_size if weights else 4 * network.parameters
+        epochs = _STATES * _PER_STATE * state - self.store.epochs_bytes()
+        if self.request.settings.scratch:
+            return max(0, epochs)
+        features = 4 * VIEWS * len(self.gathered.places(TRAIN)) * _FEATURES
+        return max(0, epochs) + features
 
     def _begin(self, checkpoint: Checkpoint) -> None:
         """Make the folder; a training that was begun in it ends here unless it is resumed."""

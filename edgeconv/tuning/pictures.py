@@ -1,30 +1,26 @@
-"""Folders of pictures: their classes, their splits, and their pixels at the model's size."""
+"""Folders of pictures: their classes and their splits."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-
 from edgeconv.data import Items, read_folder, refuse_overlap
 from edgeconv.data.files import PictureFiles, is_picture_name
-from edgeconv.errors import HostFailure, RefusedInput, UsageError
+from edgeconv.errors import RefusedInput, UsageError
 from edgeconv.finetune import TEST, TRAIN, VALIDATION, divide, refuse_contradictions
 from edgeconv.knowledge import Entry, Split
 from edgeconv.pictures import printable
 from edgeconv.preprocess import Preprocess
 from edgeconv.progress import Progress
 
-__all__ = ["Gathered", "gather", "store_pixels"]
+__all__ = ["Gathered", "gather", "list_names", "source_of"]
 
-_READ: Final = 16
 _NAMED: Final = 3
 
 
@@ -112,7 +108,7 @@ def gather(
     hashes, classes = items.item_hashes(), [int(y) for y in _labels(items)]
     refuse_contradictions(hashes, classes, items.ids, printable(folder))
     sides = divide(hashes, classes, seed, with_test=tested is None)
-    members = list(map(Member, range(len(items)), _files(items, folder), hashes, classes))
+    members = list(map(Member, range(len(items)), _files(items), hashes, classes))
     splits = {
         name: tuple(m for m, side in zip(members, sides, strict=True) if side == name)
         for name in (TRAIN, VALIDATION, TEST)
@@ -121,7 +117,7 @@ def gather(
         _refuse_shared(items, tested)
         places = range(len(items), len(items) + len(tested))
         targets = [int(y) for y in _labels(tested)]
-        rows = map(Member, places, _files(tested, test), tested.item_hashes(), targets)
+        rows = map(Member, places, _files(tested), tested.item_hashes(), targets)
         splits[TEST] = tuple(rows)
     _refuse_too_few(splits, folder)
     _tell(labels, classes, hashes, progress)
@@ -134,11 +130,17 @@ def _labels(items: Items) -> Sequence[int]:
     return list(labels)
 
 
-def _files(items: Items, folder: Path) -> list[str]:
-    """Their paths from ``folder``; ``Items.ids`` are those as they can be printed."""
-    source, root = items.source, folder.resolve()
-    assert isinstance(source, PictureFiles)
-    return [source.paths[index].relative_to(root).as_posix() for index in items.indices]
+def source_of(items: Items) -> PictureFiles:
+    """The files of a folder's pictures."""
+    source = items.source
+    assert isinstance(source, PictureFiles)  # that is what folders are
+    return source
+
+
+def _files(items: Items) -> list[str]:
+    """Their paths from their folder; ``Items.ids`` are those as they can be printed."""
+    names = source_of(items).names
+    return [names[index] for index in items.indices]
 
 
 def _class_names(folder: Path) -> tuple[str, ...]:
@@ -180,7 +182,7 @@ def _refuse_nested(folder: Path, names: Sequence[str]) -> None:
         if any(_is_class(child) for child in (folder / name).iterdir()):
             inside = f"--data {printable(folder / name)}"
             raise RefusedInput(
-                f"{printable(folder)} has no picture in its class folders {_list(names)}, but"
+                f"{printable(folder)} has no picture in its class folders {list_names(names)}, but"
                 " folders.",
                 f"Give the folder whose folders are the classes, such as {inside}.",
             )
@@ -227,11 +229,12 @@ def _tell(
     single = [printable(labels[index]) for index, own in kinds.items() if len(own) == 1]
     if single:
         progress.note(
-            f"only one picture of {_list(single)}: it is learnt from, and nothing tells how well"
+            f"only one picture of {list_names(single)}: it is learnt from,"
+            " and nothing tells how well"
         )
     few = [printable(labels[index]) for index, own in kinds.items() if len(own) == 2]
     if few:
-        progress.note(f"only two pictures of {_list(few)}: one is learnt from, one validates")
+        progress.note(f"only two pictures of {list_names(few)}: one is learnt from, one validates")
     copies = len(hashes) - len(set(hashes))
     if copies:
         what = "1 picture is a copy of another" if copies == 1 else f"{copies} pictures are copies"
@@ -244,40 +247,7 @@ def _tell(
         )
 
 
-def _list(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED} more classes" if len(names) > _NAMED else ""
+def list_names(names: Sequence[str], what: str = "classes") -> str:
+    """The first few of them."""
+    more = f" and {len(names) - _NAMED} more {what}" if len(names) > _NAMED else ""
     return ", ".join(names[:_NAMED]) + more
-
-
-def store_pixels(gathered: Gathered, path: Path, progress: Progress) -> None:
-    """Decode every picture once, and write its pixels at the model's size.
-
-    Args:
-        gathered: Which.
-        path: Becomes uint8 [N, H, W, 3], RGB.
-        progress: Told how far it is.
-
-    Raises:
-        RefusedInput: A picture is broken; the message names it.
-        HostFailure: The disk is too small.
-    """
-    first = gathered.sets[0].source.preprocess
-    count = sum(map(len, gathered.sets))
-    shape = (count, first.height, first.width, 3)
-    free = shutil.disk_usage(path.parent).free
-    if free < np.prod(shape, dtype=np.int64):
-        raise HostFailure(
-            f"{count:,} pictures take {np.prod(shape) / 1e9:.1f} GB at this size, and"
-            f" {printable(path.parent)} has {free / 1e9:.1f} GB left.",
-            "Make room, or train with a smaller --size.",
-        )
-    progress.stage("read the pictures", count)
-    pixels = np.lib.format.open_memmap(path, "w+", np.uint8, shape)
-    place = 0
-    for items in gathered.sets:
-        for batch in items.batches(_READ):
-            (x,) = batch.x
-            pixels[place : place + len(x)] = x  # whole numbers in 0..255: nothing is lost
-            place += len(x)
-            progress.advance(len(x))
-    pixels.flush()

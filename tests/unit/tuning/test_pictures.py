@@ -7,9 +7,10 @@ import pytest
 from PIL import Image
 
 from edgeconv.data import read_folder
-from edgeconv.errors import RefusedInput, UsageError
+from edgeconv.errors import HostFailure, RefusedInput, UsageError
 from edgeconv.preprocess import Preprocess
-from edgeconv.tuning.pictures import gather, store_pixels
+from edgeconv.tuning.pictures import gather
+from edgeconv.tuning.pixels import store_pixels
 
 PREPROCESS = Preprocess(height=8, width=8, crop_fraction=1.0, scale=(1 / 127.5,), offset=(-1.0,))
 
@@ -157,8 +158,53 @@ def test_the_folder_above_is_told_from_the_one_that_was_meant(tmp_path: Path) ->
     assert str(tmp_path / "train") in caught.value.hint
 
 
-def test_a_broken_picture_is_named(flowers: Path, tmp_path: Path) -> None:
+def test_a_link_to_a_picture_of_its_class_is_a_copy_under_its_own_name(flowers: Path) -> None:
+    (flowers / "daisy" / "zz.png").symlink_to("000.png")
+    notes = Notes()
+    found = gather(flowers, None, PREPROCESS, 0, notes)
+    sides = {m.file: name for name, members in found.splits.items() for m in members}
+    assert len(sides) == 21 and sides["daisy/zz.png"] == sides["daisy/000.png"]
+    assert any("1 picture is a copy" in text for text in notes.texts)
+
+
+def test_a_link_out_of_the_folder_is_refused(flowers: Path, tmp_path: Path) -> None:
+    fill(tmp_path / "elsewhere", 1, 7)
+    (flowers / "daisy" / "zz.png").symlink_to(tmp_path / "elsewhere" / "000.png")
+    with pytest.raises(RefusedInput, match=r"zz\.png leads out"):
+        gather(flowers, None, PREPROCESS, 0, Notes())
+
+
+def test_a_broken_picture_is_named_with_its_folder(flowers: Path, tmp_path: Path) -> None:
     (flowers / "daisy" / "004.png").write_bytes(b"\x89PNG no more")
     found = gather(flowers, None, PREPROCESS, 0, Notes())
-    with pytest.raises(RefusedInput, match=r"daisy/004\.png"):
+    with pytest.raises(RefusedInput, match=rf"{flowers}/daisy/004\.png is not a picture"):
         store_pixels(found, tmp_path / "pixels.npy", Notes())
+    assert not list(tmp_path.glob("*pixels*"))
+
+
+def test_all_broken_pictures_are_told_at_once(flowers: Path, tmp_path: Path) -> None:
+    fill(tmp_path / "test" / "daisy", 2, 8)
+    fill(tmp_path / "test" / "玫瑰", 2, 9)
+    for number in (3, 4, 5):
+        (flowers / "daisy" / f"00{number}.png").write_bytes(b"no picture %d" % number)
+    (tmp_path / "test" / "daisy" / "001.png").write_bytes(b"no picture")
+    found = gather(flowers, tmp_path / "test", PREPROCESS, 0, Notes())
+    with pytest.raises(RefusedInput, match=r"4 of 24 pictures are broken") as caught:
+        store_pixels(found, tmp_path / "pixels.npy", Notes())
+    assert f"{flowers}/daisy/003.png" in caught.value.message
+    assert "and 1 more pictures" in caught.value.message
+
+
+def test_what_is_written_beside_the_pixels_needs_room_too(flowers: Path, tmp_path: Path) -> None:
+    found = gather(flowers, None, PREPROCESS, 0, Notes())
+    with pytest.raises(HostFailure, match=r"20 pictures takes about 1000000000\.0 GB"):
+        store_pixels(found, tmp_path / "pixels.npy", Notes(), beside=10**18)
+    assert not list(tmp_path.glob("*pixels*"))
+
+
+def test_whoever_has_the_old_pixels_mapped_keeps_them(flowers: Path, tmp_path: Path) -> None:
+    path = tmp_path / "pixels.npy"
+    np.save(path, np.full((500, 8, 8, 3), 7, np.uint8))
+    before = np.load(path, mmap_mode="r")
+    store_pixels(gather(flowers, None, PREPROCESS, 0, Notes()), path, Notes())
+    assert (before == 7).all() and np.load(path).shape == (20, 8, 8, 3)
