@@ -129,7 +129,7 @@ def preprocess_text(preprocess: Preprocess) -> str:
     size = f"{preprocess.width} x {preprocess.height}"
     steps = {
         "crop": f"resized ({preprocess.filter}) so that the centre crop of {size} keeps"
-        f" {preprocess.crop_fraction:.4g} of the shorter side",
+        f" {100 * preprocess.crop_fraction:.4g}% of the shorter side",
         "stretch": f"resized ({preprocess.filter}) to {size}, whatever its shape",
         "none": f"of exactly {size} pixels",
     }

@@ -271,6 +271,9 @@ class _Job:
     def knowledge(self, results: Mapping[str, Any]) -> Knowledge:
         """What the model is to know of itself."""
         settings = self.request.settings.to_json()
+        # People read this: that it began from nothing stands in "weights" already.
+        if settings.pop("scratch") or settings["unfreeze"] is None:
+            settings["unfreeze"] = "all"
         provenance = {"edgeconv": __version__, **self.base.to_json(), **settings, **results}
         return _known(self.request, self.gathered, self.base.preprocess, provenance)
 
