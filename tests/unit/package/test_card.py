@@ -59,7 +59,7 @@ def test_a_verdict_without_metrics_is_no_claim() -> None:
 
 def test_each_kind_of_preprocessing_is_a_sentence() -> None:
     per_channel = Preprocess(height=4, width=6, scale=(1.0, 2.0, 3.0), offset=(0.0, 0.0, -1.0))
-    assert "centre crop of 6 x 4 keeps 0.875" in preprocess_text(per_channel)
+    assert "centre crop of 6 x 4 keeps 87.5%" in preprocess_text(per_channel)
     assert "(1, 2, 3)" in preprocess_text(per_channel)
     array = Preprocess(kind="array", scale=(0.5,))
     assert preprocess_text(array) == "Input: an array; raw values become `x * 0.5 + 0`."
