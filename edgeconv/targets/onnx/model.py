@@ -20,6 +20,7 @@ __all__ = [
     "array_of",
     "constants",
     "copy",
+    "drop_unread",
     "drop_unused_constants",
     "dtype_name",
     "element_types",
@@ -175,6 +176,18 @@ def drop_unused_constants(model: Model) -> None:
     """Remove the initializers that nothing reads."""
     used = uses(model)
     replace_constants(model, [t for t in model.graph.initializer if used[t.name]])
+
+
+def drop_unread(model: Model) -> None:
+    """Remove what nothing reads any more, from the end on."""
+    read = {value.name for value in model.graph.output}
+    kept = []
+    for node in reversed(model.graph.node):
+        if any(name in read for name in node.output):
+            read.update(node.input)
+            kept.append(node)
+    replace_nodes(model, reversed(kept))
+    drop_unused_constants(model)
 
 
 def uses(model: Model) -> Counter[str]:

@@ -27,10 +27,9 @@ from edgeconv.targets.onnx.model import (
     Tensor,
     array_of,
     constants,
-    drop_unused_constants,
+    drop_unread,
     fresh_name,
     infer_shapes,
-    replace_nodes,
     set_constant,
     uses,
 )
@@ -63,7 +62,7 @@ def dense_to_conv(model: Model, context: Context) -> tuple[Model, bool]:
             region.rewrite(model)
             changed = True
     if changed:
-        _drop_unread(model)
+        drop_unread(model)
         infer_shapes(model)
     return model, changed
 
@@ -201,15 +200,3 @@ def _shapes(model: Model) -> Shapes:
         )
         for value in (*graph.input, *graph.value_info)
     }
-
-
-def _drop_unread(model: Model) -> None:
-    """Remove what nothing reads any more, from the end on."""
-    read = {value.name for value in model.graph.output}
-    kept = []
-    for node in reversed(model.graph.node):
-        if any(name in read for name in node.output):
-            read.update(node.input)
-            kept.append(node)
-    replace_nodes(model, reversed(kept))
-    drop_unused_constants(model)

@@ -16,9 +16,8 @@ from collections.abc import Mapping
 from edgeconv.targets.onnx.model import (
     Model,
     Node,
-    drop_unused_constants,
+    drop_unread,
     infer_shapes,
-    replace_nodes,
 )
 from edgeconv.targets.onnx.passes.base import Context
 
@@ -44,7 +43,7 @@ def drop_null_reshapes(model: Model, context: Context) -> tuple[Model, bool]:
             if source is not None:
                 renamed[node.output[0]] = renamed.get(source, source)
     if renamed:
-        _drop_unread(model)
+        drop_unread(model)
     return model, bool(renamed)
 
 
@@ -81,15 +80,3 @@ def _keeps_order(node: Node, shapes: Mapping[str, Shape]) -> bool:
         return False
     long = [axis for axis in order[1:] if shape[axis - 1] != 1]
     return long == sorted(long)
-
-
-def _drop_unread(model: Model) -> None:
-    """Remove what nothing reads any more, from the end on."""
-    read = {value.name for value in model.graph.output}
-    kept = []
-    for node in reversed(model.graph.node):
-        if any(name in read for name in node.output):
-            read.update(node.input)
-            kept.append(node)
-    replace_nodes(model, reversed(kept))
-    drop_unused_constants(model)
