@@ -68,6 +68,8 @@ def test_int8_keeps_the_accuracy_in_both_formats(
     # A final average in float costs nothing and, in int8, two points of agreement.
     assert kept["onnx"] or set(onnx["float_operators"]) <= {"GlobalAveragePool"}
     assert onnx["operators"]["QLinearConv"] == convolutions - kept["onnx"] >= convolutions - 1
+    if any(kept.values()):
+        pytest.xfail(f"the search keeps layers in float, so this is no pure int8: {kept}")
 
 
 def _kept_in_float(bundle: Path, format: str) -> int:
