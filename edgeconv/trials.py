@@ -33,6 +33,7 @@ from edgeconv.recover import (
 from edgeconv.runtime.engines import Model
 from edgeconv.steps import Found
 from edgeconv.targets import TARGETS
+from edgeconv.targets.gates import gates
 from edgeconv.types import (
     Activation,
     Array,
@@ -113,6 +114,7 @@ def _workbench(
         glance=trials.glance,
         glances=_glances(pieces[0].graph),
         forget=trials.forget,
+        gates=_gates(pieces) if lifts else (),
         qat=request.qat,
     )
 
@@ -137,6 +139,15 @@ def _liftable(graph: FloatGraph, source: SourceModel, recipe: Recipe) -> tuple[s
             if name in known and recipe.precision_of(name, graph.format) == recipe.precision
         )
     )
+
+
+def _gates(pieces: Sequence[steps.Piece]) -> tuple[str, ...]:
+    """The layers of squeeze-and-excite branches, by the names that either format has for them."""
+    names: dict[str, None] = {}
+    for graph in (piece.graph for piece in pieces):
+        target = TARGETS[graph.format]
+        names |= dict.fromkeys(gates(target.layers(graph), target.flows(graph)))
+    return tuple(names)
 
 
 class _Trials:

@@ -30,6 +30,7 @@ class Workbench:
         glance: The error of a recipe in the first format, on a few items.
         glances: How often it may be asked about layers alone; what takes long has fewer.
         forget: Told what is still needed; files of other trials may go.
+        gates: Layers of squeeze-and-excite branches, likewise.
         qat: How to train the weights, as the last rung that costs nothing on the device;
             None where that was not asked for.
     """
@@ -41,6 +42,7 @@ class Workbench:
     glance: Glance
     glances: int
     forget: Callable[[Sequence[Score]], None]
+    gates: tuple[str, ...] = ()
     qat: Qat | None = None
 
 

@@ -4,7 +4,8 @@
         │ doesn't
         ▼
     ranges, equalization, biases, rounding ──► training, where it is asked for
-                                           ──► most sensitive layers in float, fewest first
+                                           ──► what held the gate on the way, if anything did
+                                           ──► gates, then the most sensitive layers, in float
 
 A rung is kept only where it is better, so the result is never worse than plain int8. The
 same trials give the same recipe: no timing decides but the user's own budget and limits.
@@ -16,18 +17,22 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import Final
 
 from edgeconv.errors import RefusedInput, Unsupported
 from edgeconv.progress import Progress
 from edgeconv.recover.account import Effort, Ended, Recovery, Tried, Workbench
 from edgeconv.recover.lift import Lift
-from edgeconv.recover.rungs import RUNGS, Rung, training
+from edgeconv.recover.rungs import RUNGS, Rung, gates_in_float, training
 from edgeconv.recover.sensitivity import Sensitivity
 from edgeconv.recover.stop import OutOfTime, Stopped, stoppable, within
-from edgeconv.recover.trial import Score, Trial, better
+from edgeconv.recover.trial import WORTH, Score, Trial, better, hurts
 from edgeconv.types import Format, Recipe, Scope
 
 __all__ = ["climb"]
+
+#: How many rungs that held the gate in one format are tried in the other.
+_SETTLED: Final = 3
 
 
 def climb(
@@ -106,6 +111,10 @@ class _Search:
             for rung in self._rungs():
                 if self._is_wanted(rung):
                     self._step(rung)
+            if not self._holding:
+                self._settle()
+            if not self._holding and self._bench.gates:
+                self._step(gates_in_float(self._bench.gates))
             if not self._holding and self._bench.layers:
                 self._lift()
         return "held" if self._holding else "tried"
@@ -144,7 +153,8 @@ class _Search:
         self._watch.stage(f"try {rung.name} ({self._so_far()})")
         started = self._clock()
         trial = self._climbing(recipe)
-        kept = len(trial.scores) == len(self._bench.formats) and self._is_better(trial)
+        whole = len(trial.scores) == len(self._bench.formats)
+        kept = whole and self._is_better(trial, rung.worth)
         if not kept and rung.ranges_only:
             trial, kept = self._in_one_format(trial)
         self._note(rung.name, rung.what, trial, kept, started)
@@ -200,17 +210,48 @@ class _Search:
                 return found, True
         return trial, False
 
-    def _is_better(self, trial: Trial) -> bool:
+    def _is_better(self, trial: Trial, worth: float = WORTH) -> bool:
         assert self._best is not None and self._plain is not None
         if trial.recipe.qat is not None and self._best.recipe.qat is None:
             # A mean over all would tell of one odd item what training did to the others.
             return better(trial.typically, self._best.typically, self._plain.typically)
-        return better(trial, self._best, self._plain)
+        return better(trial, self._best, self._plain, worth)
+
+    def _settle(self) -> None:
+        """Take a rung that held the gate and wasn't best by its loss: no layer need be in float."""
+        assert self._plain is not None
+        held = [tried for tried in self._tried if self._may_hold(tried.trial)]
+        held.sort(key=lambda tried: max(score.loss for score in tried.trial.scores))
+        for tried in held[:_SETTLED]:
+            self._watch.stage(f"try {tried.name} again ({self._so_far()})")
+            started = self._clock()
+            scores: list[Score] = []
+            for format in self._bench.formats:
+                score = self._attempt(tried.trial.recipe, format)
+                if score is None or not score.stands:
+                    break
+                scores.append(score)
+            trial = Trial(tried.trial.recipe, tuple(scores))
+            kept = len(scores) == len(self._bench.formats) and not hurts(trial, self._plain)
+            self._note(f"{tried.name} again", "it held the gate", trial, kept, started)
+            if kept:
+                self._best = trial
+                return
+
+    def _may_hold(self, trial: Trial) -> bool:
+        """Whether all of it that was tried holds the gate, without losing more than plain int8."""
+        assert self._plain is not None
+        return bool(trial.scores) and trial.holds and not hurts(trial, self._plain)
 
     def _lift(self) -> None:
         """Keep the most sensitive layers in float, fewest first, each format its own number."""
         assert self._best is not None
-        lift = Lift(self._bench, self._glance, self._best.recipe)
+        int8 = [
+            name
+            for name in self._bench.layers
+            if self._best.recipe.precision_of(name, self._bench.formats[0]) == "int8"
+        ]
+        lift = Lift(replace(self._bench, layers=tuple(int8)), self._glance, self._best.recipe)
         self._watch.stage(f"find the most sensitive layers ({self._so_far()})")
         self._sensitivity = lift.rank()
         found: dict[Format, tuple[int, Score]] = {}

@@ -17,7 +17,7 @@ from edgeconv.recover.sensitivity import Sensitivity, most_sensitive
 from edgeconv.recover.trial import Glance
 from edgeconv.types import Format, Recipe, Scope
 
-__all__ = ["Lift"]
+__all__ = ["Lift", "literally"]
 
 #: Of the worst, how many are looked at the other way round too.
 _CONFIRMED: Final = 8
@@ -45,11 +45,11 @@ class Lift:
         ranges = tuple(replace(s, precision=None) for s in base.scopes if s.calibrator)
 
         def alone(names: Sequence[str]) -> float:
-            scopes = tuple(Scope(_literally(name), "int8") for name in names)
+            scopes = tuple(Scope(literally(name), "int8") for name in names)
             return self._glance(replace(base, precision="fp32", scopes=(*ranges, *scopes)))
 
         def without(names: Sequence[str]) -> float:
-            scopes = tuple(Scope(_literally(name), "fp32") for name in names)
+            scopes = tuple(Scope(literally(name), "fp32") for name in names)
             return self._glance(replace(base, scopes=(*base.scopes, *scopes)))
 
         self._ranked = most_sensitive(self._layers, alone, without, self._glances, _CONFIRMED)
@@ -80,12 +80,12 @@ class Lift:
             wanted = [format for format in self._formats if counts.get(format, 0) > place]
             everywhere = len(wanted) == len(self._formats)
             scopes += [
-                Scope(_literally(each.layer), "fp32", format=format)
+                Scope(literally(each.layer), "fp32", format=format)
                 for format in ([None] if everywhere else wanted)
             ]
         return replace(self._base, scopes=(*self._base.scopes, *scopes))
 
 
-def _literally(layer: str) -> str:
+def literally(layer: str) -> str:
     """The pattern that matches this name alone, whatever characters it has."""
     return re.sub(r"([*?\[])", r"[\1]", layer)

@@ -1,20 +1,23 @@
 """The ladder: what is tried to keep the accuracy of int8, cheapest first.
 
-None of these rungs costs anything on the device: ranges and weights differ, the
-operators don't. Keeping layers in float costs time there, so that comes last (``lift``).
+None of ``RUNGS`` costs anything on the device: ranges and weights differ, the operators
+don't. Layers in float cost size or time there, so they come last: gates, then the most
+sensitive layers (``lift``).
 int16 activations are no rung: no CPU kernel is fast with them (MobileNetV2 takes 300 ms
 where int8 takes 7.5 and float 10), so where int8 is too coarse for a layer, float is cheaper.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from edgeconv.types import Calibrator, Qat, Recipe
+from edgeconv.recover.lift import literally
+from edgeconv.recover.trial import WORTH
+from edgeconv.types import Calibrator, Qat, Recipe, Scope
 
-__all__ = ["PASS_ORDER", "RUNGS", "Rung", "training"]
+__all__ = ["PASS_ORDER", "RUNGS", "Rung", "gates_in_float", "training"]
 
 #: Passes in the order in which they have to run: what moves scales between channels,
 #: then what rounds weights, then what takes back the mean of the rounding.
@@ -38,6 +41,7 @@ class Rung:
         ranges_only: It may hold for one format and not for the other.
         slow: It takes minutes, not seconds.
         asked: It is there because the user asked for it: tried whatever holds already.
+        worth: Smaller gains are not worth it: natural logarithm of the loss.
     """
 
     name: str
@@ -47,6 +51,7 @@ class Rung:
     ranges_only: bool = False
     slow: bool = False
     asked: bool = False
+    worth: float = WORTH
 
     def possible(self, known: Collection[str]) -> bool:
         """Whether all that it needs is among ``known``."""
@@ -113,3 +118,18 @@ def training(qat: Qat) -> Rung:
         return replace(recipe, passes=passes, qat=qat)
 
     return Rung("training", "weights trained with the rounding", change, slow=True, asked=True)
+
+
+def gates_in_float(layers: Sequence[str]) -> Rung:
+    """Squeeze-and-excite branches in float: a third more bytes, hardly any time.
+
+    Args:
+        layers: Of the branches; names as recipes have them.
+    """
+    scopes = tuple(Scope(literally(name), "fp32") for name in layers)
+    return Rung(
+        "gates in float",
+        "squeeze-and-excite branches keep float numbers",
+        lambda recipe: replace(recipe, scopes=(*recipe.scopes, *scopes)),
+        worth=0.1,
+    )

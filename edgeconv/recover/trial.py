@@ -16,11 +16,11 @@ from typing import Final
 
 from edgeconv.types import Artifact, Format, MetricValue, Recipe
 
-__all__ = ["Glance", "Score", "Trial", "Try", "better", "hurts"]
+__all__ = ["WORTH", "Glance", "Score", "Trial", "Try", "better", "hurts"]
 
 #: Smaller gains than this are not worth a rung: the loss on fifty pictures isn't
 #: known any better, paired as it is.
-_WORTH: Final = 0.02
+WORTH: Final = 0.02
 #: A loss may exceed that of plain int8 by this factor where answers are saved elsewhere.
 _CHANCE: Final = 1.1
 #: An eighth of the answers may change at 10 dB and none be lost by two hundred labels:
@@ -121,20 +121,22 @@ Try = Callable[[Recipe, Format], Score]
 Glance = Callable[[Recipe], float]
 
 
-def better(new: Trial, best: Trial, plain: Trial) -> bool:
+def better(new: Trial, best: Trial, plain: Trial, worth: float = WORTH) -> bool:
     """Whether ``new`` is to take the place of ``best``.
 
     Args:
         new: Tried in the formats of ``best``, or in the first of them.
         best: So far.
         plain: What no rung may be worse than.
+        worth: Smaller gains of the logarithm of the loss aren't, where the gate held
+            before or is still lost.
     """
     lost = any(best.of(score.format).stands and not score.stands for score in new.scores)
     if lost or hurts(new, plain) or (_exceeds(new) and not _exceeds(best)):
         return False
     gain = _log_loss(best, new) - _log_loss(new, new)
     # Answers that come back while the loss grows came back by chance.
-    return gain > (0.0 if new.holds and not _stands(best, new) else _WORTH)
+    return gain > (0.0 if new.holds and not _stands(best, new) else worth)
 
 
 def hurts(new: Trial, plain: Trial) -> bool:

@@ -212,6 +212,61 @@ def test_the_layer_that_loses_most_stays_in_float_and_no_other() -> None:
     assert found.recipe.scopes[0].format is None, "a layer that both need has one scope"
 
 
+def test_a_rung_that_held_the_gate_comes_before_layers_in_float() -> None:
+    """By its loss ``mse`` is best, and loses one answer too many; ``entropy`` loses none."""
+    bench = Bench(limit=1e-6, gains={"mse": 0.3, "entropy": 0.8})
+    original = bench.attempt
+
+    def attempt(recipe: Recipe, format: Format) -> Score:
+        score = original(recipe, format)
+        return replace(score, holds=recipe.calibrator == "entropy")
+
+    found = climb(bench.workbench(attempt=attempt), RECIPE, "balanced", Silent())
+
+    assert found.ended == "held"
+    assert found.recipe == replace(RECIPE, calibrator="entropy")
+    assert names(found)[-1] == "calibrator entropy again"
+    assert bench.alive == {artifact.path for artifact in found.artifacts}
+
+
+def test_a_rung_that_held_in_one_format_alone_is_not_settled_for() -> None:
+    bench = Bench(outliers=(1, 1, 60, 1, 1, 1), limit=4.0, gains={"mse": 1.05})
+    original = bench.attempt
+
+    def attempt(recipe: Recipe, format: Format) -> Score:
+        score = original(recipe, format)
+        lucky = recipe.calibrator == "mse" and format == "tflite"
+        return replace(score, holds=score.holds or lucky)
+
+    found = climb(bench.workbench(attempt=attempt), RECIPE, "balanced", Silent())
+
+    assert "calibrator mse again" in names(found)
+    assert bench.floats(found.recipe, "tflite") == ["layer_2"]
+
+
+def test_gates_stay_in_float_before_other_layers_where_no_free_rung_holds() -> None:
+    bench = Bench(outliers=(1, 1, 60, 1, 1, 1), limit=4.0)
+    found = climb(bench.workbench(gates=("layer_2", "layer_3")), RECIPE, "balanced", Silent())
+
+    assert bench.floats(found.recipe, "tflite") == ["layer_2", "layer_3"]
+    assert names(found)[-1] == "gates in float" and found.sensitivity == ()
+
+
+def test_gates_that_gain_little_stay_in_int8() -> None:
+    bench = Bench(outliers=(1, 1, 60, 1, 1, 1), limit=4.0)
+    found = climb(bench.workbench(gates=("layer_4",)), RECIPE, "balanced", Silent())
+
+    assert bench.floats(found.recipe, "tflite") == ["layer_2"]
+    assert [t.kept for t in found.tried if t.name == "gates in float"] == [False]
+
+
+def test_gates_that_hold_the_gate_in_int8_are_not_tried() -> None:
+    bench = Bench(limit=50.0)
+    found = climb(bench.workbench(gates=("layer_2",)), RECIPE, "best", Silent())
+
+    assert "gates in float" not in names(found)
+
+
 @pytest.mark.parametrize("limit", [12.0, 6.0, 3.0, 1.5, 0.7])
 def test_no_smaller_number_of_layers_would_hold_the_gate(limit: float) -> None:
     bench = Bench(outliers=(20, 3, 60, 1, 10, 1, 5, 2), limit=limit, formats=("tflite",))
