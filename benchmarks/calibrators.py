@@ -1,6 +1,6 @@
 """What each calibrator does to int8 models: SQNR, agreement, top-1, both formats.
 
-The default of edgeconv's recipe is chosen by this table (docs/calibration.md).
+The default of edgeconv's recipe is chosen by this table (docs/quantization.md).
 
     python benchmarks/calibrators.py [--models NAME ...] [--calibrators NAME ...] [--passes ...]
 
@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 
 from edgeconv import data, load, steps
-from edgeconv.calibrate import CALIBRATORS, clip
-from edgeconv.prepare import Memo, Samples, apply
+from edgeconv.calibrate import CALIBRATORS
+from edgeconv.prepare import Memo
 from edgeconv.progress import Silent
 from edgeconv.targets import TARGETS
 from edgeconv.types import Array, Recipe
@@ -94,12 +94,9 @@ def rows(name: str, case: Case, recipes: list[Recipe], folder: Path) -> Iterator
     memo: Memo = {}
     for graph in graphs:
         target = TARGETS[graph.format]
-        seen = steps.observe(graph, calibration, Recipe(), Silent()).ranges
+        piece = steps.observe(graph, calibration, recipes[0], Silent(), memo)
         for recipe in recipes:
-            ranges = clip(seen, recipe, graph)
-            samples = Samples(calibration, memo)
-            ready = apply(target, graph, ranges, recipe, folder, samples)
-            _, runner = steps.write(ready, ranges, recipe, folder)
+            _, runner = steps.make(piece, recipe, folder)
             answers = [(runner(*batch.x)[0], batch.y) for batch in parity.batches(50)]
             candidate = np.concatenate([scores for scores, _ in answers])
             y = np.concatenate([y for _, y in answers if y is not None])

@@ -39,10 +39,11 @@ MODELS = ("mobilenetv2", "squeezenet11", "resnet8")
 #: Enough for ranges; more only take time.
 CALIBRATION_ITEMS = 100
 PLAIN = Recipe()
-EQUALIZED = replace(PLAIN, passes=("equalize", *(n for n in PLAIN.passes if n != "equalize")))
 RECIPES = {
-    "edgeconv without equalize": replace(PLAIN, passes=EQUALIZED.passes[1:]),
-    "edgeconv with equalize": EQUALIZED,
+    "edgeconv without equalize": replace(
+        PLAIN, passes=tuple(name for name in PLAIN.passes if name != "equalize")
+    ),
+    "edgeconv": PLAIN,
 }
 STOCK = ("TFLiteConverter", "quantize_static MinMax")
 

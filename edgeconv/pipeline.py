@@ -73,7 +73,7 @@ def export(request: ExportRequest, progress: Progress | None = None) -> Export:
             # Layers are compared while the original answers and the artifacts are judged.
             compared = [
                 aside.submit(
-                    steps.layers, artifact, steps.rescale(piece, recipe).graph, parity, watch
+                    steps.layers, artifact, steps.suited(piece, recipe).graph, parity, watch
                 )
                 for artifact, piece in zip(artifacts, pieces, strict=True)
             ]

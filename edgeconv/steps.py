@@ -46,7 +46,7 @@ __all__ = [
     "refuse_overflow",
     "refuse_source",
     "remember",
-    "rescale",
+    "suited",
     "synthesise",
     "threads",
     "with_layers",
@@ -76,7 +76,8 @@ class Piece:
         graph: As it was lowered.
         ranges: What calibration saw in it; none where the precision needs none.
         calibration: On what; None likewise.
-        rescaled: The same after passes that rescale channels, by their names.
+        suited: The same after passes that rescale channels, by their names, and with its
+            values counted or not.
         train: Prepares and trains; None where no recipe asks for it.
         memo: What passes worked out, for every format and recipe.
     """
@@ -85,8 +86,15 @@ class Piece:
     ranges: Ranges
     calibration: Dataset | None
     train: Train | None = field(default=None, repr=False, compare=False)
-    rescaled: dict[tuple[str, ...], Piece] = field(default_factory=dict, repr=False, compare=False)
+    suited: dict[tuple[tuple[str, ...], bool], Piece] = field(
+        default_factory=dict, repr=False, compare=False
+    )
     memo: prepare.Memo = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def counted(self) -> bool:
+        """Whether the values of activations were counted."""
+        return any(seen.counts is not None for seen in self.ranges.values())
 
 
 #: (piece, recipe, scratch folder) -> the graph with trained weights, and ranges.
@@ -291,31 +299,32 @@ def prepared(piece: Piece, recipe: Recipe, folder: Path) -> tuple[FloatGraph, Ra
         return piece.graph, {}
     recipe = replace(recipe, qat=None)
     samples = prepare.Samples(piece.calibration, piece.memo)
-    target, piece = TARGETS[piece.graph.format], rescale(piece, recipe)
+    target, piece = TARGETS[piece.graph.format], suited(piece, recipe)
     clipped = clip(piece.ranges, recipe, piece.graph)
     graph = prepare.apply(target, piece.graph, clipped, recipe, folder, samples)
     return graph, clipped
 
 
-def rescale(piece: Piece, recipe: Recipe) -> Piece:
-    """The piece after those of the recipe's passes that rescale channels.
+def suited(piece: Piece, recipe: Recipe) -> Piece:
+    """The piece as a recipe needs it: its channels rescaled, its values counted.
 
-    What activations hold is then observed anew; once, however often it is asked for.
+    Activations are observed anew where passes of the recipe rescale channels, or its
+    calibrators look at more than was seen; once, however often it is asked for.
     """
-    names = tuple(name for name in recipe.passes if name in prepare.RESCALING)
-    if not names or piece.calibration is None:
+    if piece.calibration is None:
         return piece
-    if names not in piece.rescaled:
+    names = tuple(name for name in recipe.passes if name in prepare.RESCALING)
+    counted = piece.counted or needs_histograms(recipe)
+    if (names, counted) not in piece.suited:
         target, folder = TARGETS[piece.graph.format], piece.graph.path.parent / "rescaled"
         folder.mkdir(exist_ok=True)
         graph = prepare.rescale(target, piece.graph, piece.ranges, recipe, folder)
-        changed = piece
-        if graph is not piece.graph:
-            counted = any(seen.counts is not None for seen in piece.ranges.values())
+        found = piece
+        if graph is not piece.graph or counted != piece.counted:
             ranges = _watched(graph, piece.calibration, Silent(), histograms=counted)
-            changed = replace(piece, graph=graph, ranges=ranges, rescaled={})
-        piece.rescaled[names] = changed
-    return piece.rescaled[names]
+            found = replace(piece, graph=graph, ranges=ranges, suited={})
+        piece.suited[names, counted] = found
+    return piece.suited[names, counted]
 
 
 def layers(

@@ -122,7 +122,7 @@ class Trainer:
 
 
 def _seen(piece: steps.Piece, recipe: Recipe) -> tuple[Ranges, Mapping[str, str]]:
-    rescaled = steps.rescale(piece, recipe)
+    rescaled = steps.suited(piece, recipe)
     return rescaled.ranges, rescaled.graph.tensor_layers
 
 

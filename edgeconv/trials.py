@@ -248,7 +248,7 @@ class _Trials:
         ranged = tuple(replace(s, precision=None) for s in recipe.scopes if s.calibrator)
         base = replace(recipe, precision="int8", passes=passes, scopes=ranged, qat=None)
         if base not in self._glanced:
-            piece = steps.rescale(self._pieces[self._first], base)
+            piece = steps.suited(self._pieces[self._first], base)
             target, folder = TARGETS[self._first], self._folder / "glances"
             folder.mkdir(exist_ok=True)
             clipped = clip(piece.ranges, base, piece.graph)

@@ -318,9 +318,9 @@ class Recipe:
     """
 
     precision: Precision = "int8"
-    calibrator: Calibrator = "percentile"
+    calibrator: Calibrator = "trimmed"
     percentile: float = 99.99
-    passes: tuple[str, ...] = ("lift_channels", "correct_bias")
+    passes: tuple[str, ...] = ("equalize", "lift_channels", "correct_bias")
     scopes: tuple[Scope, ...] = ()
     onnx_activations: Literal["unsigned", "signed"] = "unsigned"
     keep_softmax: bool = False

@@ -91,6 +91,7 @@ _RANGES: Final = (
     _calibrator("mse", "ranges of least squared error"),
     _calibrator("entropy", "ranges that lose least information"),
     _calibrator("trimmed", "ranges of all items but the oddest"),
+    _percentile(99.99),
     _percentile(99.9),
     _calibrator("minmax", "ranges of all that was seen"),
 )

@@ -173,9 +173,9 @@ def test_what_is_equalized_is_left_alone(lab, folder):
     x = np.random.default_rng(3).normal(size=(4, 12, 12, 3)).astype(np.float32)
     recipe = Recipe(passes=("equalize",))
     for graph in lab.graphs(lab.keras("streams")):
-        equalized = steps.rescale(steps.observe(graph, Arrays(x), recipe, Silent()), recipe)
+        equalized = steps.suited(steps.observe(graph, Arrays(x), recipe, Silent()), recipe)
 
-        assert steps.rescale(equalized, recipe) is equalized
+        assert steps.suited(equalized, recipe) is equalized
 
 
 def test_what_is_rescaled_is_observed_anew_and_once(lab, folder):
@@ -183,9 +183,9 @@ def test_what_is_rescaled_is_observed_anew_and_once(lab, folder):
     recipe = Recipe(passes=("equalize",))
     piece = steps.observe(lab.graphs(lab.sabotaged("streams", 1))[1], Arrays(x), recipe, Silent())
 
-    rescaled = steps.rescale(piece, recipe)
+    rescaled = steps.suited(piece, recipe)
 
-    assert rescaled is steps.rescale(piece, recipe)
+    assert rescaled is steps.suited(piece, recipe)
     anew = steps.observe(rescaled.graph, Arrays(x), recipe, Silent()).ranges
     assert {n: (r.low, r.high) for n, r in rescaled.ranges.items()} == {
         n: (r.low, r.high) for n, r in anew.items()
@@ -198,7 +198,7 @@ def test_both_formats_are_equalized_to_the_same_weights(lab, folder):
     recipe = Recipe(passes=("equalize",))
     found = []
     for graph in lab.graphs(lab.sabotaged("streams", 2)):
-        piece = steps.rescale(steps.observe(graph, Arrays(x), recipe, Silent()), recipe)
+        piece = steps.suited(steps.observe(graph, Arrays(x), recipe, Silent()), recipe)
         assert piece.graph is not graph
         found.append(TARGETS[graph.format].weights(piece.graph))
 
@@ -207,3 +207,17 @@ def test_both_formats_are_equalized_to_the_same_weights(lab, folder):
     for layer, (kernel, bias) in tflite.items():
         np.testing.assert_allclose(kernel, onnx[layer][0], rtol=1e-4, err_msg=layer)
         np.testing.assert_allclose(bias, onnx[layer][1], rtol=1e-4, atol=1e-5, err_msg=layer)
+
+
+def test_values_are_counted_where_a_calibrator_looks_at_them_and_once(lab, folder):
+    x = np.random.default_rng(3).normal(size=(4, 12, 12, 3)).astype(np.float32)
+    plain, counts = Recipe(passes=("equalize",)), Recipe(passes=("equalize",), calibrator="mse")
+    piece = steps.observe(lab.graphs(lab.sabotaged("streams", 1))[0], Arrays(x), plain, Silent())
+
+    assert not piece.counted and not steps.suited(piece, plain).counted
+    found = steps.suited(piece, counts)
+    assert found.counted and steps.suited(piece, counts) is found
+    assert found.graph.path.read_bytes() == steps.suited(piece, plain).graph.path.read_bytes()
+    assert {n: (r.low, r.high) for n, r in found.ranges.items()} == {
+        n: (r.low, r.high) for n, r in steps.suited(piece, plain).ranges.items()
+    }
