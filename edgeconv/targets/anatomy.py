@@ -7,15 +7,20 @@ the tensor, and their scale and zero point say what they mean.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 
-from edgeconv.types import Array
+from edgeconv.types import Array, Layer
 
-__all__ = ["Anatomy", "Session", "Step", "Tensor", "needed"]
+__all__ = ["Anatomy", "Session", "Step", "Tensor", "needed", "of_layers"]
+
+#: What quantizers add to the name of a constant that is dequantized: ONNX's, and TFLite's for
+#: float16.
+_DEQUANTIZED: Final = re.compile("_DequantizeLinear_Output$|_dequant$")
 
 
 @dataclass(frozen=True)
@@ -170,3 +175,20 @@ def needed(
         wanted.update(name for name in step.inputs if name not in cut)
         fed.update(name for name in step.inputs if name in cut)
     return kept[::-1], fed | wanted
+
+
+def of_layers(file: Anatomy, layers: Iterable[Layer]) -> Iterator[tuple[Layer, Step]]:
+    """The steps of a file that have the kernels of its float graph's layers.
+
+    Args:
+        file: One of edgeconv, whose constants keep the names of its float graph.
+        layers: Of that graph.
+
+    Yields:
+        In the layers' order; none for a layer that isn't found.
+    """
+    steps = {_DEQUANTIZED.sub("", step.kernel): step for step in file.steps if step.kernel}
+    for layer in layers:
+        step = steps.get(layer.weight) if layer.weight else None
+        if step is not None and step.op == layer.op:
+            yield layer, step

@@ -54,6 +54,20 @@ class Target(Protocol):
     def weights(self, graph: FloatGraph) -> Weights:
         """The float weights that passes may change, BatchNorm folded."""
 
+    def weights_in(
+        self, graph: FloatGraph, file: Anatomy
+    ) -> Iterator[tuple[str, Array, Array | None]]:
+        """What a file of edgeconv's holds in place of ``weights``.
+
+        Args:
+            graph: The float graph that the file was made from.
+            file: Any precision.
+
+        Yields:
+            Layer, kernel in the Keras layout, and bias: real values, in the graph's
+            order; nothing for a layer that the file doesn't have.
+        """
+
     def patch(self, graph: FloatGraph, weights: Weights, path: Path) -> FloatGraph:
         """``graph`` with the constants of ``weights`` swapped in, written to ``path``."""
 

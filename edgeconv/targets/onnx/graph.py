@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from edgeconv.errors import InternalError
+from edgeconv.targets.anatomy import Anatomy, of_layers
 from edgeconv.targets.names import layer_of, number_repeats
-from edgeconv.targets.onnx.kernels import FORMS
+from edgeconv.targets.onnx.kernels import FORMS, output_axis
 from edgeconv.targets.onnx.model import (
     Model,
     Node,
@@ -27,7 +28,7 @@ from edgeconv.targets.onnx.model import (
 from edgeconv.targets.onnx.window import window_of
 from edgeconv.types import Array, FloatGraph, Layer, Weights
 
-__all__ = ["Step", "assign_layers", "layers", "patch", "steps", "weights"]
+__all__ = ["Step", "assign_layers", "layers", "patch", "steps", "weights", "weights_in"]
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,19 @@ def weights(graph: FloatGraph) -> Weights:
         )
         for step in _weighted(model, graph.tensor_layers)
     }
+
+
+def weights_in(graph: FloatGraph, file: Anatomy) -> Iterator[tuple[str, Array, Array | None]]:
+    """See ``Target.weights_in``."""
+    model = read(graph.path)
+    held = constants(model)
+    found = {step.layer.name: step for step in _weighted(model, graph.tensor_layers)}
+    for layer, other in of_layers(file, (step.layer for step in found.values())):
+        kernel, node = file.kernel(other), found[layer.name].node
+        alike = file.kernel_axis(other) == output_axis(node)
+        if kernel is not None and alike and kernel.shape == tuple(held[layer.weight].dims):
+            form = FORMS[layer.op].to_keras(kernel, node)
+            yield layer.name, np.ascontiguousarray(form), file.bias(other)
 
 
 def _weighted(model: Model, tensor_layers: Mapping[str, str]) -> Iterator[Step]:

@@ -60,6 +60,12 @@ class OnnxTarget:
         """See ``Target.weights``."""
         return graphs.weights(graph)
 
+    def weights_in(
+        self, graph: FloatGraph, file: Anatomy
+    ) -> Iterator[tuple[str, Array, Array | None]]:
+        """See ``Target.weights_in``."""
+        return graphs.weights_in(graph, file)
+
     def patch(self, graph: FloatGraph, weights: Weights, path: Path) -> FloatGraph:
         """See ``Target.patch``."""
         return graphs.patch(graph, weights, path)

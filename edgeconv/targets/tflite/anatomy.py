@@ -60,15 +60,17 @@ class TfliteAnatomy:
 
     def bias(self, step: Step) -> Array | None:
         """See ``Anatomy.bias``."""
-        return self._constant(step.bias)
+        value, own = self._constant(step.bias), self._steps(step.bias)
+        kernel, read = self.kernel_scales(step), self._steps(step.inputs[0] if step.inputs else "")
+        if value is None or own is None or kernel is None or read is None or not own.all():
+            return value
+        # Engines add its integers to their sums of products, whatever scale it bears.
+        real: Array = value / own.reshape(-1) * (read[0] * kernel.reshape(-1))
+        return real.astype(np.float32)
 
     def kernel_scales(self, step: Step) -> Array | None:
         """See ``Anatomy.kernel_scales``."""
-        source = self._frozen.get(self._index.get(step.kernel, -1), -1)
-        if source < 0:
-            return None
-        scales, _ = _steps_of(self._model.subgraphs[0].tensors[source])
-        return scales
+        return self._steps(step.kernel)
 
     def kernel_axis(self, step: Step) -> int:
         """See ``Anatomy.kernel_axis``."""
@@ -95,6 +97,14 @@ class TfliteAnatomy:
             kernel=weight,
             bias=self._slot(operator, bias) if weight else "",
         )
+
+    def _steps(self, name: str) -> Array | None:
+        """The scales of a tensor, or of the constant that it is made from."""
+        index = self._index.get(name, -1)
+        source = self._frozen.get(index, index)
+        if source < 0:
+            return None
+        return _steps_of(self._model.subgraphs[0].tensors[source])[0]
 
     def _constant(self, name: str) -> Array | None:
         """A constant's real values."""

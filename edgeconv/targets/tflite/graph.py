@@ -22,12 +22,13 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from edgeconv.errors import InternalError
+from edgeconv.targets.anatomy import Anatomy, of_layers
 from edgeconv.targets.names import layer_of, number_repeats
 from edgeconv.targets.tflite import flatbuffer as fb
 from edgeconv.targets.tflite.window import window_of
 from edgeconv.types import Array, FloatGraph, Layer, Weights, Window
 
-__all__ = ["assign_layers", "layers", "patch", "to_keras", "weights"]
+__all__ = ["assign_layers", "layers", "patch", "to_keras", "weights", "weights_in"]
 
 
 class _Kernel(NamedTuple):
@@ -96,6 +97,19 @@ def weights(graph: FloatGraph) -> Weights:
                 None if bias is None else fb.array_of(model, bias).copy(),
             )
     return found
+
+
+def weights_in(graph: FloatGraph, file: Anatomy) -> Iterator[tuple[str, Array, Array | None]]:
+    """See ``Target.weights_in``."""
+    model = fb.view(graph.path)
+    steps = _steps(model, graph.tensor_layers)
+    found = {step.layer.name: step for step in steps if step.layer.weight}
+    for layer, other in of_layers(file, (step.layer for step in found.values())):
+        operator, kernel = found[layer.name].operator, file.kernel(other)
+        own = _input(model, operator, _KERNELS[layer.op].weight)
+        if kernel is not None and kernel.shape == tuple(own.shape):
+            form = _to_keras(model, operator, layer.op, kernel)
+            yield layer.name, form, file.bias(other)
 
 
 def to_keras(kind: str, kernel: Array, inputs: int) -> Array | None:
@@ -220,8 +234,12 @@ def _input(model: fb.ModelT, operator: Any, slot: int) -> Any:
 
 def _keras_kernel(model: fb.ModelT, step: _Step, form: _Kernel) -> Array:
     kernel = fb.array_of(model, _input(model, step.operator, form.weight))
-    source = model.subgraphs[0].tensors[step.operator.inputs[0]]
-    return np.ascontiguousarray(form.to_keras(kernel, int(source.shape[-1])))
+    return _to_keras(model, step.operator, step.layer.op, kernel)
+
+
+def _to_keras(model: fb.ModelT, operator: Any, kind: str, kernel: Array) -> Array:
+    source = model.subgraphs[0].tensors[operator.inputs[0]]
+    return np.ascontiguousarray(_KERNELS[kind].to_keras(kernel, int(source.shape[-1])))
 
 
 def _own_tensor(model: fb.ModelT, operator: Any, slot: int, uses: Counter[int]) -> int:
