@@ -15,6 +15,7 @@ from edgeconv.errors import UsageError
 from edgeconv.prepare.base import Floats, Pass
 from edgeconv.prepare.correct_bias import correct_bias
 from edgeconv.prepare.equalize import equalize
+from edgeconv.prepare.follow import follow
 from edgeconv.prepare.lift_channels import lift_channels
 from edgeconv.prepare.round_adaptively import adaptive_rounding
 from edgeconv.prepare.samples import Memo, Samples
@@ -30,6 +31,7 @@ __all__ = [
     "Pass",
     "Samples",
     "apply",
+    "follow",
     "rescale",
 ]
 

@@ -32,10 +32,10 @@ import numpy as np
 
 from edgeconv.prepare.balance import Balance
 from edgeconv.prepare.base import Floats
-from edgeconv.prepare.channels import Ends, kernel_groups, trace
+from edgeconv.prepare.channels import Channels, Ends, kernel_groups, trace
 from edgeconv.types import Array, Weights
 
-__all__ = ["equalize", "factors", "rescale"]
+__all__ = ["equalize", "factors", "rescale", "rescaled"]
 
 #: Rounds after which it is known whether anything is to be gained.
 _FIRST_ROUNDS: Final = 5
@@ -50,8 +50,19 @@ def equalize(floats: Floats) -> Weights:
     """The layers whose channels were rescaled."""
     channels = trace(floats.flows(), floats.weights, floats.outputs)
     found = factors(Balance(channels, floats.weights, floats.ranges))
+    return rescaled(channels, floats.weights, found)
+
+
+def rescaled(channels: Channels, weights: Weights, found: Array) -> Weights:
+    """The layers that factors change, with them.
+
+    Args:
+        channels: Groups of the graph.
+        weights: Its own.
+        found: float64 [groups], the factors.
+    """
     return {
-        layer: rescale(*floats.weights[layer], ends, found)
+        layer: rescale(*weights[layer], ends, found)
         for layer, ends in channels.kernels.items()
         if (found[ends.read] != 1).any() or (found[ends.written] != 1).any()
     }

@@ -104,12 +104,12 @@ def _read_bundle(path: Path) -> Candidate:
     labels: tuple[str, ...] = ()
     if manifest.labels is not None:
         labels = read_labels(folder.read(manifest.labels, _MAX_LABEL_BYTES))
-    keeps = manifest.recipe.get("keep_softmax") is True
     entries = tuple(
-        (_artifact_of(folder, entry, keeps), open_artifact(folder, entry))
+        (_artifact_of(folder, entry, manifest.recipe), open_artifact(folder, entry))
         for entry in manifest.artifacts
     )
     source = _source_of(manifest, labels)
+    keeps = manifest.recipe.get("keep_softmax") is True
     return Candidate(manifest.name, entries, source, keeps, labels, manifest.provenance)
 
 
@@ -128,7 +128,7 @@ def _source_of(manifest: Manifest, labels: tuple[str, ...]) -> SourceModel:
     )
 
 
-def _artifact_of(folder: SealedFolder, entry: ArtifactEntry, keeps_head: bool) -> Artifact:
+def _artifact_of(folder: SealedFolder, entry: ArtifactEntry, told: Mapping[str, Any]) -> Artifact:
     if entry.precision not in get_args(Precision):
         raise RefusedInput(
             f"manifest.json: {entry.precision[:40]!r} is no precision.", "Export the bundle again."
@@ -142,10 +142,18 @@ def _artifact_of(folder: SealedFolder, entry: ArtifactEntry, keeps_head: bool) -
         size_bytes=entry.size_bytes,
         inputs=entry.inputs,
         outputs=entry.outputs,
-        recipe=Recipe(precision=precision, keep_softmax=keeps_head),
+        recipe=_recipe_of(precision, told),
         operators=entry.operators,
         float_operators=entry.float_operators,
     )
+
+
+def _recipe_of(precision: Precision, told: Mapping[str, Any]) -> Recipe:
+    """What of a bundle's recipe a verification goes by."""
+    passes = told.get("passes")
+    listed = passes if isinstance(passes, list) else []
+    names = tuple(name for name in listed if isinstance(name, str))
+    return Recipe(precision=precision, keep_softmax=told.get("keep_softmax") is True, passes=names)
 
 
 def _read_file(path: Path, folder: Path) -> Candidate:
@@ -167,7 +175,7 @@ def _read_file(path: Path, folder: Path) -> Candidate:
         size_bytes=len(data),
         inputs=model.inputs,
         outputs=model.outputs,
-        recipe=Recipe(precision=precision, keep_softmax=activation != "linear"),
+        recipe=Recipe(precision=precision, keep_softmax=activation != "linear", passes=()),
         operators=found["operators"],
         float_operators=found["float_operators"] or {},
     )

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from edgeconv import verify
+from edgeconv import prepare, verify
 from edgeconv.errors import EdgeconvError
 from edgeconv.progress import Progress
 from edgeconv.runtime.engines import Model
 from edgeconv.targets import TARGETS
-from edgeconv.types import Array, Artifact, ArtifactVerdict, FloatGraph, Format, Interval
+from edgeconv.types import Array, Artifact, ArtifactVerdict, FloatGraph, Format, Interval, Precision
 from edgeconv.verification.candidate import Candidate
 from edgeconv.verification.reference import Reference
 from edgeconv.verify.skew import ITEMS
@@ -22,6 +22,8 @@ from edgeconv.workshop import Workshop
 __all__ = ["Explainer", "doubt", "has_odd_scores", "looks_lost"]
 
 _BLAMED_ITEMS = 8
+#: Precisions whose recipes' passes are run; the others take the float graph as it is.
+_PREPARED: tuple[Precision, ...] = ("int8", "int16x8")
 #: Points of top-1 that no conversion gains: chance moves a quantized model by one or two.
 _MOST_GAINED = 5.0
 #: Percent of equal answers below which two models have little in common.
@@ -119,7 +121,7 @@ class Explainer:
         if self.workshop is None:
             return verdict
         try:
-            graph = self._lowered(given.artifact.format)
+            graph = self._followed(given.artifact, self._lowered(given.artifact.format))
             layers = verify.blame(given.artifact, graph, self._few())
         except EdgeconvError as error:
             self.watch.note(f"no layer could be blamed: {error.message}")
@@ -129,6 +131,15 @@ class Explainer:
     def _lowered(self, format: Format) -> FloatGraph:
         assert self.workshop is not None
         return TARGETS[format].lower(self.reference.source, self.workshop, self.folder)
+
+    def _followed(self, artifact: Artifact, graph: FloatGraph) -> FloatGraph:
+        """The graph with its channels as the file has them, where its recipe rescales any."""
+        names = artifact.recipe.passes if artifact.precision in _PREPARED else ()
+        if prepare.RESCALING.keys().isdisjoint(names):
+            return graph
+        target = TARGETS[artifact.format]
+        file = verify.opened(target, artifact)
+        return prepare.follow(target, graph, file, self.folder / f"followed{target.suffix}")
 
     def _few(self) -> tuple[Array, ...]:
         few = self.reference.dataset.take(_BLAMED_ITEMS)

@@ -1,7 +1,7 @@
 """Verify: paired metrics, their intervals, and the gate."""
 
 from edgeconv.metric_names import METRICS, MetricInfo, describe_metric
-from edgeconv.verify.blame import blame
+from edgeconv.verify.blame import blame, opened
 from edgeconv.verify.checks import check, checkable
 from edgeconv.verify.conversion import check_conversion
 from edgeconv.verify.encode import (
@@ -45,6 +45,7 @@ __all__ = [
     "judge",
     "judge_answers",
     "named",
+    "opened",
     "pairing_of",
     "parse_max_drop",
     "read_policy",

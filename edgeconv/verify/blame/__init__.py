@@ -21,6 +21,6 @@ format, tensor by tensor, and returns one mapping a layer, the worst first:
                     counts and candidate_counts (48 bins; None where there are none)
 """
 
-from edgeconv.verify.blame.layers import blame
+from edgeconv.verify.blame.layers import blame, opened
 
-__all__ = ["blame"]
+__all__ = ["blame", "opened"]

@@ -26,7 +26,7 @@ from edgeconv.verify.blame.runs import Viewer, chunks
 from edgeconv.verify.blame.share import shares
 from edgeconv.verify.blame.units import Unit, units
 
-__all__ = ["blame"]
+__all__ = ["blame", "opened"]
 
 #: Items that are looked at; the sums hardly change with more.
 _MOST_ITEMS: Final = 8
@@ -89,7 +89,15 @@ def blame(
 
 
 def opened(target: Target, artifact: Artifact) -> Anatomy:
-    """The inside of a file that anyone may have written."""
+    """The inside of a file that anyone may have written.
+
+    Args:
+        target: Its format.
+        artifact: Where it lies.
+
+    Raises:
+        Unsupported: It can't be parsed.
+    """
     try:
         return target.anatomy(artifact.path.read_bytes())
     except EdgeconvError:
