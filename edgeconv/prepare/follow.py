@@ -14,7 +14,8 @@ kernel looks like a factor as well; whoever reads the channel next tells the two
     its bias isn't b s_o                         s_i and s_o are off by the same gain
 
 Both need that no earlier reader agreed with s_i: else the reader itself is at fault. An
-output whose weights are not those of the model takes the factor of its bias, or 1.
+output whose weights are not those of the model takes the factor of its bias; where that
+is next to none (a dead channel), the one that fits the rows of its first reader, or 1.
 
 Requires: a file of edgeconv's, which keeps the names of its float graph.
 Ensures: the float function is the same up to rounding; factors of a layer that are all
@@ -88,8 +89,8 @@ class Follower:
         self.factors = np.ones(channels.count)
         self._weights = weights
         fixed = np.arange(channels.count) == 0
-        #: Groups that a kernel wrote, and those that a sound one read.
-        self._written, self._read = fixed.copy(), fixed.copy()
+        #: Groups that a kernel wrote, those whose factor it told, and those that a sound one read.
+        self._written, self._told, self._read = fixed.copy(), fixed.copy(), fixed.copy()
 
     def take(self, layer: str, kernel: Array, bias: Array | None) -> None:
         """The next kernel of the file; those that may not be rescaled tell nothing.
@@ -105,15 +106,28 @@ class Follower:
             return
         if not np.isfinite(kernel).all():
             kernel = np.zeros_like(kernel)
-        fit = self._corrected(own, kernel, ends)
         ratios = by_bias(own_bias, bias, ends.written.size)
+        self._tell_by_rows(own, kernel, ends, ratios)
+        fit = self._corrected(own, kernel, ends)
         if fit.share >= _EXPLAINED:
             gain = common_gain(ratios, fit.gains)
             if not 1 / _GAIN < gain < _GAIN:
                 self.factors[self._doubtful(ends)] *= gain
                 fit = fit._replace(gains=fit.gains * gain)
             self._read[ends.read] = True
-        self._write(ends.written, fit, np.where(np.isfinite(ratios), ratios, 1.0))
+        self._write(ends.written, fit, ratios)
+
+    def _tell_by_rows(self, own: Array, kernel: Array, ends: Ends, ratios: Array) -> None:
+        """Factors of what is read where neither kernel nor bias of its writer told any."""
+        silent = self._doubtful(ends) & ~self._told
+        if not silent.any():
+            return
+        read, written = kernel_groups(own, ends)
+        gains = np.where(np.isfinite(ratios), ratios, _fit(own, kernel, ends, self.factors).gains)
+        made = own * gains.astype(np.float32).reshape(written.shape)
+        inverse = fit_groups(made, kernel, read, silent.size)
+        usable = silent & (inverse > 0)
+        self.factors[usable] = 1 / inverse[usable]
 
     def _corrected(self, own: Array, kernel: Array, ends: Ends) -> Fit:
         """The fit of a kernel, after what it reads was set right."""
@@ -151,7 +165,9 @@ class Follower:
 
     def _write(self, groups: Array, fit: Fit, ratios: Array) -> None:
         sound = (fit.alike >= _ALIKE) & (fit.gains > 0)
-        gains = np.where(sound, fit.gains, ratios)
+        known = sound | np.isfinite(ratios)
+        self._told[groups[known]] = True
+        gains = np.where(sound, fit.gains, np.where(known, ratios, 1.0))
         energy = np.where(sound, fit.energy, 0.0) + TINY
         sums = [np.bincount(groups, each, self.factors.size) for each in (gains * energy, energy)]
         anew = np.zeros(self.factors.size, bool)

@@ -19,7 +19,8 @@ TINY: Final = 1e-30
 #: How near to the median gain of the biases more than this share of the outputs must lie.
 _NEAR: Final = 0.15
 _MOST: Final = 0.5
-#: Of the largest bias: what has been corrected too much to be a measure.
+#: Of the file's largest bias: what was corrected too much to be a measure. The float
+#: model's biases differ by as much as its channels' scales.
 _SMALL: Final = 1e-2
 
 
@@ -100,6 +101,6 @@ def by_bias(own: Array | None, bias: Array | None, channels: int) -> Array:
     found = np.full(channels, np.nan)
     if own is not None and bias is not None and own.size == bias.size == channels:
         one, other = own.reshape(-1).astype(np.float64), bias.reshape(-1)
-        usable = (np.abs(one) > _SMALL * np.abs(one).max()) & (one * other > 0)
+        usable = (np.abs(other) > _SMALL * np.abs(other).max()) & (one * other > 0)
         found[usable] = other[usable] / one[usable]
     return found

@@ -18,9 +18,9 @@ from edgeconv.types import Array, Layer
 
 __all__ = ["Anatomy", "Session", "Step", "Tensor", "needed", "of_layers"]
 
-#: What quantizers add to the name of a constant that is dequantized: ONNX's, and TFLite's for
-#: float16.
-_DEQUANTIZED: Final = re.compile("_DequantizeLinear_Output$|_dequant$")
+#: What is added to the name of a constant that is padded with zeros (``onnx.widen``), and of
+#: one that is dequantized: by ONNX's quantizer, and by TFLite's for float16.
+_ADDED: Final = re.compile("(/widened)*(_DequantizeLinear_Output|_dequant)?$")
 
 
 @dataclass(frozen=True)
@@ -187,7 +187,7 @@ def of_layers(file: Anatomy, layers: Iterable[Layer]) -> Iterator[tuple[Layer, S
     Yields:
         In the layers' order; none for a layer that isn't found.
     """
-    steps = {_DEQUANTIZED.sub("", step.kernel): step for step in file.steps if step.kernel}
+    steps = {_ADDED.sub("", step.kernel): step for step in file.steps if step.kernel}
     for layer in layers:
         step = steps.get(layer.weight) if layer.weight else None
         if step is not None and step.op == layer.op:

@@ -117,11 +117,20 @@ def weights_in(graph: FloatGraph, file: Anatomy) -> Iterator[tuple[str, Array, A
     held = constants(model)
     found = {step.layer.name: step for step in _weighted(model, graph.tensor_layers)}
     for layer, other in of_layers(file, (step.layer for step in found.values())):
-        kernel, node = file.kernel(other), found[layer.name].node
-        alike = file.kernel_axis(other) == output_axis(node)
-        if kernel is not None and alike and kernel.shape == tuple(held[layer.weight].dims):
-            form = FORMS[layer.op].to_keras(kernel, node)
-            yield layer.name, np.ascontiguousarray(form), file.bias(other)
+        node, axis = found[layer.name].node, file.kernel_axis(other)
+        shape = tuple(held[layer.weight].dims)
+        # Behind its end, a widened kernel holds channels of zeros.
+        kernel, bias = _first(file.kernel(other), shape), _first(file.bias(other), shape[axis:][:1])
+        if kernel is not None and axis == output_axis(node):
+            yield layer.name, np.ascontiguousarray(FORMS[layer.op].to_keras(kernel, node)), bias
+
+
+def _first(value: Array | None, shape: tuple[int, ...]) -> Array | None:
+    """The first of ``value``'s entries along each axis; None where there are not as many."""
+    if value is None or value.ndim != len(shape):
+        return None
+    found = value[tuple(map(slice, shape))]
+    return found if found.shape == shape else None
 
 
 def _weighted(model: Model, tensor_layers: Mapping[str, str]) -> Iterator[Step]:

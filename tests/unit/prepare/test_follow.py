@@ -112,6 +112,17 @@ def test_layers_that_stay_in_float_are_followed_too(lab, tmp_path, format, preci
     assert_within(made.target, made.followed(tmp_path), made.wanted, 0.01)
 
 
+def test_a_real_model_is_followed_through_kernels_that_were_widened(lab, shared_data, tmp_path):
+    path = shared_data / "mlperf-tiny" / "visual_wake_words" / "vww_96.h5"
+    for graph in lab.graphs(path):
+        made = Exported(graph, tmp_path)
+        widened = [step for step in made.file.steps if "/widened" in step.kernel]
+
+        assert bool(widened) == (graph.format == "onnx")
+        assert made.wanted is not graph
+        assert_within(made.target, made.followed(tmp_path), made.wanted, 0.01)
+
+
 def test_a_graph_whose_channels_were_left_alone_stays_as_it_is(lab, tmp_path):
     for graph in lab.graphs(lab.keras("streams")):
         made = Exported(graph, tmp_path, passes=("lift_channels", "correct_bias"))
