@@ -318,7 +318,7 @@ class Recipe:
     """
 
     precision: Precision = "int8"
-    calibrator: Calibrator = "trimmed"
+    calibrator: Calibrator = "percentile"
     percentile: float = 99.99
     passes: tuple[str, ...] = ("equalize", "lift_channels", "correct_bias")
     scopes: tuple[Scope, ...] = ()

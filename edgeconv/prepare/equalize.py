@@ -9,9 +9,10 @@ that Add, Concat, pooling and the like tie together share one factor. Both share
 relative, so that any rescaling of the channels comes to the same weights.
 
 Channels that are alike already stay as they are: a component (a residual stream, a ReLU
-between two convolutions) is rescaled only where that takes 3 dB from the noise, half a
-bit of the average channel. Where less is to be gained something is lost: equalized to
-the last component, MobileNetV3Small's logits lose 1.1 dB; with this limit, nothing.
+between two convolutions) is rescaled only where that takes 6 dB from the noise, a bit of
+the average channel. What it takes is headroom: a small channel may no longer reach beyond
+what calibration saw. Where less is to be gained, that costs more: with a limit of 3 dB
+NASNetMobile, its weights random, loses 0.9 dB of its logits on 32 pictures.
 
 Requires: BatchNorm folded; the extremes of each channel, where activations are to count.
 Ensures: the float function is the same up to rounding; the model's inputs and outputs,
@@ -43,7 +44,7 @@ _MOST_ROUNDS: Final = 100
 #: A round that moves no factor by more than 1% is the last.
 _SETTLED: Final = 1e-2
 #: 6 dB a bit.
-_LEAST_GAIN_DB: Final = 3.0
+_LEAST_GAIN_DB: Final = 6.0
 
 
 def equalize(floats: Floats) -> Weights:

@@ -46,7 +46,7 @@ def test_what_package_writes_is_what_the_runtime_reads() -> None:
     assert manifest.artifacts[0].operators == {"CONV_2D": 2}
     assert manifest.labels == "labels.txt"
     assert manifest.tolerance == {"model.tflite": 0.5}
-    assert manifest.recipe["calibrator"] == "trimmed"
+    assert manifest.recipe["calibrator"] == "percentile"
 
 
 def test_paths_of_the_machine_stay_at_home() -> None:

@@ -80,5 +80,5 @@ def test_a_scope_for_one_format_leaves_the_other_alone():
     assert recipe.precision_of("a", "onnx") == "fp32"
     assert recipe.precision_of("b", "onnx") == "int8"
     assert recipe.calibrator_of("b", "onnx") == "minmax"
-    assert recipe.calibrator_of("a", "onnx") == "trimmed"
+    assert recipe.calibrator_of("a", "onnx") == "percentile"
     assert recipe.precisions == ("int8", "fp32", "int16x8")
