@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -211,7 +212,8 @@ def test_both_formats_are_equalized_to_the_same_weights(lab, folder):
 
 def test_values_are_counted_where_a_calibrator_looks_at_them_and_once(lab, folder):
     x = np.random.default_rng(3).normal(size=(4, 12, 12, 3)).astype(np.float32)
-    plain, counts = Recipe(passes=("equalize",)), Recipe(passes=("equalize",), calibrator="mse")
+    plain = Recipe(passes=("equalize",), calibrator="minmax")
+    counts = replace(plain, calibrator="mse")
     piece = steps.observe(lab.graphs(lab.sabotaged("streams", 1))[0], Arrays(x), plain, Silent())
 
     assert not piece.counted and not steps.suited(piece, plain).counted
