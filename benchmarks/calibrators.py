@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgeconv import data, load, steps
+from edgeconv import data, load, making
 from edgeconv.calibrate import CALIBRATORS
 from edgeconv.prepare import Memo
 from edgeconv.progress import Silent
@@ -94,9 +94,9 @@ def rows(name: str, case: Case, recipes: list[Recipe], folder: Path) -> Iterator
     memo: Memo = {}
     for graph in graphs:
         target = TARGETS[graph.format]
-        piece = steps.observe(graph, calibration, recipes[0], Silent(), memo)
+        piece = making.observe(graph, calibration, recipes[0], Silent(), memo)
         for recipe in recipes:
-            _, runner = steps.make(piece, recipe, folder)
+            _, runner = making.make(piece, recipe, folder)
             answers = [(runner(*batch.x)[0], batch.y) for batch in parity.batches(50)]
             candidate = np.concatenate([scores for scores, _ in answers])
             y = np.concatenate([y for _, y in answers if y is not None])

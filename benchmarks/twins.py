@@ -28,7 +28,7 @@ from accuracy_cases import CASES, DATA, HERE
 from accuracy_judge import figures, opened
 from rich.console import Console
 
-from edgeconv import data, load, steps
+from edgeconv import data, load, making
 from edgeconv.progress import Silent
 from edgeconv.targets import TARGETS
 from edgeconv.types import Array, Batch, Recipe, SourceModel
@@ -136,11 +136,11 @@ class Bench:
     def _ours(self, source: SourceModel, folder: Path) -> Iterator[tuple[str, Path]]:
         for target in TARGETS.values():
             graph = target.lower(source, self._workshop, folder)
-            piece = steps.observe(graph, Pictures(self._seen), PLAIN, Silent())
+            piece = making.observe(graph, Pictures(self._seen), PLAIN, Silent())
             for tool, recipe in RECIPES.items():
                 place = folder / tool.replace(" ", "-")
                 place.mkdir(exist_ok=True)
-                yield tool, steps.make(piece, recipe, place)[0].path
+                yield tool, making.make(piece, recipe, place)[0].path
 
 
 def table(results: dict[str, Any]) -> str:

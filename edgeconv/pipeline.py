@@ -10,7 +10,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from edgeconv import data, device, load, package, prepare, steps, trainer, trials, verify
+from edgeconv import data, device, load, making, package, prepare, steps, trainer, trials, verify
 from edgeconv.cache import user_cache
 from edgeconv.order import Export, ExportRequest
 from edgeconv.progress import Progress, Silent
@@ -66,20 +66,20 @@ def export(request: ExportRequest, progress: Progress | None = None) -> Export:
                 watch.stage(f"lower to {target.title}")
                 graph = steps.refuse_graph(job.result(), request, folder, watch)
                 steps.refuse_overflow(graph, parity, recipe, watch)
-                pieces.append(steps.observe(graph, calibration, recipe, watch, memo))
+                pieces.append(making.observe(graph, calibration, recipe, watch, memo))
             pieces = trainer.with_trainer(pieces, source, request, workshop, folder, watch)
             found = trials.quantize(pieces, held, source, request, recipe, folder, watch)
             recipe, made, artifacts = found.recipe, found.made, found.artifacts
             # Layers are compared while the original answers and the artifacts are judged.
             compared = [
                 aside.submit(
-                    steps.layers, artifact, steps.suited(piece, recipe).graph, parity, watch
+                    steps.layers, artifact, making.suited(piece, recipe).graph, parity, watch
                 )
                 for artifact, piece in zip(artifacts, pieces, strict=True)
             ]
             watch.stage("ask the original")
             reference = asked.result()
-        floats = [steps.write(piece.graph, {}, _FLOAT, folder) for piece in pieces]
+        floats = [making.write(piece.graph, {}, _FLOAT, folder) for piece in pieces]
         for artifact, model in floats:
             verify.check_conversion(artifact, model, reference, parity, source)
         watch.stage("verify", len(parity))

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from edgeconv import steps
+from edgeconv import making
 from edgeconv.order import ExportRequest
 from edgeconv.prepare.samples import Some
 from edgeconv.progress import Progress
@@ -27,13 +27,13 @@ __all__ = ["Trainer", "with_trainer"]
 
 
 def with_trainer(
-    pieces: Sequence[steps.Piece],
+    pieces: Sequence[making.Piece],
     source: SourceModel,
     request: ExportRequest,
     workshop: Workshop,
     folder: Path,
     watch: Progress,
-) -> list[steps.Piece]:
+) -> list[making.Piece]:
     """The pieces, able to be trained where the order has it.
 
     Args:
@@ -51,7 +51,9 @@ def with_trainer(
         watch.stage("lower to TFLite, which is trained")
         graph = TARGETS["tflite"].lower(source, workshop, folder)
         (first, *_) = pieces
-        known["tflite"] = steps.observe(graph, first.calibration, request.recipe, watch, first.memo)
+        known["tflite"] = making.observe(
+            graph, first.calibration, request.recipe, watch, first.memo
+        )
     trainer = Trainer(known["tflite"], source, folder / "qat", watch)
     return [replace(piece, train=trainer) for piece in pieces]
 
@@ -67,7 +69,7 @@ class Trainer:
     """
 
     def __init__(
-        self, piece: steps.Piece, source: SourceModel, folder: Path, watch: Progress
+        self, piece: making.Piece, source: SourceModel, folder: Path, watch: Progress
     ) -> None:
         folder.mkdir()
         self._piece, self._source = piece, source
@@ -75,7 +77,7 @@ class Trainer:
         self._taught: dict[Recipe, Taught] = {}
 
     def __call__(
-        self, piece: steps.Piece, recipe: Recipe, folder: Path
+        self, piece: making.Piece, recipe: Recipe, folder: Path
     ) -> tuple[FloatGraph, Ranges]:
         """A piece's graph with trained weights, and its ranges as they were learned.
 
@@ -88,7 +90,7 @@ class Trainer:
             Unsupported: The model can't be trained, or the piece has other weights.
         """
         target, key = TARGETS[piece.graph.format], _trained_by(recipe)
-        graph, ranges = steps.prepared(piece, recipe, folder)
+        graph, ranges = making.prepared(piece, recipe, folder)
         if key not in self._taught:
             self._taught[key] = self._train(key)
         taught, seen = self._taught[key], [_seen(each, recipe) for each in (piece, self._piece)]
@@ -99,8 +101,8 @@ class Trainer:
     def _train(self, recipe: Recipe) -> Taught:
         folder = self._folder / f"{len(self._taught)}"
         folder.mkdir(exist_ok=True)
-        graph, ranges = steps.prepared(self._piece, recipe, folder)
-        artifact, _ = steps.write(graph, ranges, recipe, folder)
+        graph, ranges = making.prepared(self._piece, recipe, folder)
+        artifact, _ = making.write(graph, ranges, recipe, folder)
         assert recipe.qat is not None
         return teach(
             self._piece.graph,
@@ -121,8 +123,8 @@ class Trainer:
         return Some(self._piece.calibration, most_items(sum(x.nbytes for x in first)))
 
 
-def _seen(piece: steps.Piece, recipe: Recipe) -> tuple[Ranges, Mapping[str, str]]:
-    rescaled = steps.suited(piece, recipe)
+def _seen(piece: making.Piece, recipe: Recipe) -> tuple[Ranges, Mapping[str, str]]:
+    rescaled = making.suited(piece, recipe)
     return rescaled.ranges, rescaled.graph.tensor_layers
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgeconv import data, prepare, steps, verify
+from edgeconv import data, making, prepare, verify
 from edgeconv.calibrate import CALIBRATORS, clip
 from edgeconv.order import ExportRequest
 from edgeconv.progress import Progress, Silent
@@ -57,7 +57,7 @@ _MOST_GLANCES, _FEWEST_GLANCES, _QUICK_BYTES = 64, 16, 32e6
 
 
 def quantize(
-    pieces: Sequence[steps.Piece],
+    pieces: Sequence[making.Piece],
     held: Dataset | None,
     source: SourceModel,
     request: ExportRequest,
@@ -85,18 +85,18 @@ def quantize(
         watch.note(f"too few calibration items to search by; the recipe is taken as it is{left}")
     if not searches or held is None:
         watch.stage("quantize")
-        return Found(recipe, [steps.make(piece, recipe, folder) for piece in pieces])
+        return Found(recipe, [making.make(piece, recipe, folder) for piece in pieces])
     bench = _workbench(pieces, held, source, request, recipe, folder)
     recovery = climb(bench, recipe, request.effort, watch, request.budget_s)
     opened = [(each, TARGETS[each.format].open(each)) for each in recovery.artifacts]
-    made = opened or [steps.make(piece, recipe, folder) for piece in pieces]
+    made = opened or [making.make(piece, recipe, folder) for piece in pieces]
     calibrated = len(pieces[0].calibration or ())
     account = recovery_to_json(recovery, calibrated=calibrated, held=len(held))
     return Found(recovery.recipe, made, account, timings(recovery))
 
 
 def _workbench(
-    pieces: Sequence[steps.Piece],
+    pieces: Sequence[making.Piece],
     held: Dataset,
     source: SourceModel,
     request: ExportRequest,
@@ -141,7 +141,7 @@ def _liftable(graph: FloatGraph, source: SourceModel, recipe: Recipe) -> tuple[s
     )
 
 
-def _gates(pieces: Sequence[steps.Piece]) -> tuple[str, ...]:
+def _gates(pieces: Sequence[making.Piece]) -> tuple[str, ...]:
     """The layers of squeeze-and-excite branches, by the names that either format has for them."""
     names: dict[str, None] = {}
     for graph in (piece.graph for piece in pieces):
@@ -155,7 +155,7 @@ class _Trials:
 
     def __init__(
         self,
-        pieces: Sequence[steps.Piece],
+        pieces: Sequence[making.Piece],
         held: Dataset,
         source: SourceModel,
         request: ExportRequest,
@@ -220,7 +220,7 @@ class _Trials:
     def glance(self, recipe: Recipe) -> float:
         """Error power over signal power of the first output, on a few items."""
         folder = self._new_folder()
-        _, model = steps.write(*self._prepared(recipe), recipe, folder)
+        _, model = making.write(*self._prepared(recipe), recipe, folder)
         count = len(self._held)
         places = sorted({place * count // _GLANCED for place in range(_GLANCED)})
         expected = self._reference(self._first)[0][places].astype(np.float64).ravel()
@@ -248,7 +248,7 @@ class _Trials:
         ranged = tuple(replace(s, precision=None) for s in recipe.scopes if s.calibrator)
         base = replace(recipe, precision="int8", passes=passes, scopes=ranged, qat=None)
         if base not in self._glanced:
-            piece = steps.suited(self._pieces[self._first], base)
+            piece = making.suited(self._pieces[self._first], base)
             target, folder = TARGETS[self._first], self._folder / "glances"
             folder.mkdir(exist_ok=True)
             clipped = clip(piece.ranges, base, piece.graph)
@@ -264,7 +264,7 @@ class _Trials:
     def _make(self, recipe: Recipe, format: Format) -> tuple[Artifact, Model]:
         folder = self._new_folder()
         piece = self._pieces[format]
-        made = steps.make(piece, recipe, folder)
+        made = making.make(piece, recipe, folder)
         for passing in folder.iterdir():
             if passing.is_file():  # float graphs that the passes wrote on their way
                 passing.unlink()
@@ -275,7 +275,7 @@ class _Trials:
         if format not in self._references:
             folder = self._folder / f"float-{format}"
             folder.mkdir()
-            _, model = steps.write(self._pieces[format].graph, {}, _FLOAT, folder)
+            _, model = making.write(self._pieces[format].graph, {}, _FLOAT, folder)
             rows = [model(*x) for x in self._held.items()]
             self._references[format] = [np.concatenate(each) for each in zip(*rows, strict=True)]
             shutil.rmtree(folder)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgeconv import data, steps, trials
+from edgeconv import data, making, steps, trials
 from edgeconv.load import LoadRequest
 from edgeconv.order import ExportRequest, Limits
 from edgeconv.progress import Silent
@@ -39,7 +39,7 @@ def pictures(folder: Path, count: int) -> Dataset:
 
 
 @pytest.fixture
-def pieces(tmp_path: Path) -> list[steps.Piece]:
+def pieces(tmp_path: Path) -> list[making.Piece]:
     """The model lowered to both formats, and observed."""
     names = {"logits": "dense", "kernel": "dense"}
     calibration = pictures(tmp_path, 24)
@@ -51,11 +51,11 @@ def pieces(tmp_path: Path) -> list[steps.Piece]:
         specs = (replace(s, shape=(batch, *s.shape[1:])) for s in (bundles.INPUT, bundles.OUTPUT))
         inputs, outputs = ((spec,) for spec in specs)
         graph = FloatGraph(format, path, inputs, outputs, names)  # type: ignore[arg-type]
-        made.append(steps.observe(graph, calibration, RECIPE, Silent()))
+        made.append(making.observe(graph, calibration, RECIPE, Silent()))
     return made
 
 
-def search(pieces: list[steps.Piece], tmp_path: Path, **changes: Any) -> steps.Found:
+def search(pieces: list[making.Piece], tmp_path: Path, **changes: Any) -> steps.Found:
     return trials.quantize(
         pieces, pictures(tmp_path, 20), bundles.source(), order(**changes), RECIPE, tmp_path,
         Silent(),
@@ -63,7 +63,7 @@ def search(pieces: list[steps.Piece], tmp_path: Path, **changes: Any) -> steps.F
 
 
 def test_a_search_leaves_the_artifacts_that_it_kept_and_no_others(
-    pieces: list[steps.Piece], tmp_path: Path
+    pieces: list[making.Piece], tmp_path: Path
 ) -> None:
     found = search(pieces, tmp_path, effort="best")
     files = {p for p in (tmp_path / "trials").rglob("*") if p.suffix in (".tflite", ".onnx")}
@@ -75,17 +75,17 @@ def test_a_search_leaves_the_artifacts_that_it_kept_and_no_others(
 
 
 def test_what_was_searched_is_what_the_recipe_makes(
-    pieces: list[steps.Piece], tmp_path: Path
+    pieces: list[making.Piece], tmp_path: Path
 ) -> None:
     found = search(pieces, tmp_path, effort="best")
     for artifact, piece in zip(found.artifacts, pieces, strict=True):
         folder = tmp_path / f"again-{artifact.format}"
         folder.mkdir()
-        again, _ = steps.make(piece, found.recipe, folder)
+        again, _ = making.make(piece, found.recipe, folder)
         assert again.sha256 == artifact.sha256
 
 
-def test_the_same_search_says_the_same(pieces: list[steps.Piece], tmp_path: Path) -> None:
+def test_the_same_search_says_the_same(pieces: list[making.Piece], tmp_path: Path) -> None:
     found = []
     for place in ("a", "b"):
         (tmp_path / place).mkdir()
@@ -95,14 +95,14 @@ def test_the_same_search_says_the_same(pieces: list[steps.Piece], tmp_path: Path
     assert [a.sha256 for a in found[0].artifacts] == [a.sha256 for a in found[1].artifacts]
 
 
-def test_without_effort_nothing_is_tried(pieces: list[steps.Piece], tmp_path: Path) -> None:
+def test_without_effort_nothing_is_tried(pieces: list[making.Piece], tmp_path: Path) -> None:
     found = search(pieces, tmp_path, effort="fast")
 
     assert (found.account, found.timings, found.recipe) == (None, {}, RECIPE)
     assert not (tmp_path / "trials").exists()
 
 
-def test_too_few_items_are_told_of(pieces: list[steps.Piece], tmp_path: Path) -> None:
+def test_too_few_items_are_told_of(pieces: list[making.Piece], tmp_path: Path) -> None:
     watch = Noted()
     found = trials.quantize(pieces, None, bundles.source(), order(), RECIPE, tmp_path, watch)
 
@@ -111,7 +111,7 @@ def test_too_few_items_are_told_of(pieces: list[steps.Piece], tmp_path: Path) ->
 
 
 def test_a_limit_that_nothing_meets_is_told_in_each_rung(
-    pieces: list[steps.Piece], tmp_path: Path
+    pieces: list[making.Piece], tmp_path: Path
 ) -> None:
     source = bundles.source(layers=())
     request = order(limits=Limits(size_mb=1e-6))

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgeconv import prepare, steps
+from edgeconv import making, prepare
 from edgeconv.prepare.channels import trace
 from edgeconv.prepare.follow import Follower
 from edgeconv.progress import Silent
@@ -55,10 +55,10 @@ class Exported:
 
     def __init__(self, graph, folder: Path, **changes):
         recipe = Recipe(**{"passes": ("equalize", "lift_channels", "correct_bias")} | changes)
-        piece = steps.observe(graph, Inputs(graph, 8), recipe, Silent())
-        artifact, _ = steps.make(piece, recipe, folder)
+        piece = making.observe(graph, Inputs(graph, 8), recipe, Silent())
+        artifact, _ = making.make(piece, recipe, folder)
         self.graph, self.target = graph, TARGETS[graph.format]
-        self.wanted = steps.suited(piece, recipe).graph
+        self.wanted = making.suited(piece, recipe).graph
         self.file = self.target.anatomy(artifact.path.read_bytes())
 
     def followed(self, folder: Path):

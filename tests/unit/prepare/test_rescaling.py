@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgeconv import load, steps
+from edgeconv import load, making
 from edgeconv.prepare.channels import trace
 from edgeconv.prepare.equalize import rescale
 from edgeconv.progress import Silent
@@ -117,7 +117,7 @@ class Arrays:
 
 
 def run(graph, x, folder: Path):
-    _, model = steps.write(graph, {}, Recipe(precision="fp32", passes=()), folder)
+    _, model = making.write(graph, {}, Recipe(precision="fp32", passes=()), folder)
     return model(*x)
 
 
@@ -155,10 +155,10 @@ def test_int8_of_a_sabotaged_twin_is_lost_and_equalizing_gives_it_back(lab, fold
     for original, graph in zip(originals, twins, strict=True):
         expected = run(original, [x], folder)[0]
         np.testing.assert_allclose(run(graph, [x], folder)[0], expected, atol=1e-3)
-        pieces = [steps.observe(g, Arrays(x), recipes[0], Silent()) for g in (original, graph)]
+        pieces = [making.observe(g, Arrays(x), recipes[0], Silent()) for g in (original, graph)]
 
         untouched, lost, repaired = (
-            sqnr_db(expected, steps.make(piece, recipe, folder)[1](x)[0])
+            sqnr_db(expected, making.make(piece, recipe, folder)[1](x)[0])
             for piece, recipe in [
                 (pieces[0], recipes[0]),
                 (pieces[1], recipes[0]),
@@ -174,20 +174,20 @@ def test_what_is_equalized_is_left_alone(lab, folder):
     x = np.random.default_rng(3).normal(size=(4, 12, 12, 3)).astype(np.float32)
     recipe = Recipe(passes=("equalize",))
     for graph in lab.graphs(lab.keras("streams")):
-        equalized = steps.suited(steps.observe(graph, Arrays(x), recipe, Silent()), recipe)
+        equalized = making.suited(making.observe(graph, Arrays(x), recipe, Silent()), recipe)
 
-        assert steps.suited(equalized, recipe) is equalized
+        assert making.suited(equalized, recipe) is equalized
 
 
 def test_what_is_rescaled_is_observed_anew_and_once(lab, folder):
     x = np.random.default_rng(3).normal(size=(4, 12, 12, 3)).astype(np.float32)
     recipe = Recipe(passes=("equalize",))
-    piece = steps.observe(lab.graphs(lab.sabotaged("streams", 1))[1], Arrays(x), recipe, Silent())
+    piece = making.observe(lab.graphs(lab.sabotaged("streams", 1))[1], Arrays(x), recipe, Silent())
 
-    rescaled = steps.suited(piece, recipe)
+    rescaled = making.suited(piece, recipe)
 
-    assert rescaled is steps.suited(piece, recipe)
-    anew = steps.observe(rescaled.graph, Arrays(x), recipe, Silent()).ranges
+    assert rescaled is making.suited(piece, recipe)
+    anew = making.observe(rescaled.graph, Arrays(x), recipe, Silent()).ranges
     assert {n: (r.low, r.high) for n, r in rescaled.ranges.items()} == {
         n: (r.low, r.high) for n, r in anew.items()
     }
@@ -199,7 +199,7 @@ def test_both_formats_are_equalized_to_the_same_weights(lab, folder):
     recipe = Recipe(passes=("equalize",))
     found = []
     for graph in lab.graphs(lab.sabotaged("streams", 2)):
-        piece = steps.suited(steps.observe(graph, Arrays(x), recipe, Silent()), recipe)
+        piece = making.suited(making.observe(graph, Arrays(x), recipe, Silent()), recipe)
         assert piece.graph is not graph
         found.append(TARGETS[graph.format].weights(piece.graph))
 
@@ -214,12 +214,12 @@ def test_values_are_counted_where_a_calibrator_looks_at_them_and_once(lab, folde
     x = np.random.default_rng(3).normal(size=(4, 12, 12, 3)).astype(np.float32)
     plain = Recipe(passes=("equalize",), calibrator="minmax")
     counts = replace(plain, calibrator="mse")
-    piece = steps.observe(lab.graphs(lab.sabotaged("streams", 1))[0], Arrays(x), plain, Silent())
+    piece = making.observe(lab.graphs(lab.sabotaged("streams", 1))[0], Arrays(x), plain, Silent())
 
-    assert not piece.counted and not steps.suited(piece, plain).counted
-    found = steps.suited(piece, counts)
-    assert found.counted and steps.suited(piece, counts) is found
-    assert found.graph.path.read_bytes() == steps.suited(piece, plain).graph.path.read_bytes()
+    assert not piece.counted and not making.suited(piece, plain).counted
+    found = making.suited(piece, counts)
+    assert found.counted and making.suited(piece, counts) is found
+    assert found.graph.path.read_bytes() == making.suited(piece, plain).graph.path.read_bytes()
     assert {n: (r.low, r.high) for n, r in found.ranges.items()} == {
-        n: (r.low, r.high) for n, r in steps.suited(piece, plain).ranges.items()
+        n: (r.low, r.high) for n, r in making.suited(piece, plain).ranges.items()
     }

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgeconv import data, load, steps
+from edgeconv import data, load, making
 from edgeconv.progress import Silent
 from edgeconv.targets import TARGETS
 from edgeconv.types import Array, Artifact, Recipe, SourceModel
@@ -37,7 +37,7 @@ class Lab:
     workshop: Workshop
     folder: Path
     source: SourceModel
-    pieces: dict[str, steps.Piece]
+    pieces: dict[str, making.Piece]
     x: Array
 
     def ask(self, function: str, **arguments: Any) -> Any:
@@ -50,7 +50,7 @@ class Lab:
     def int8(self, recipe: Recipe = INT8) -> Artifact:
         folder = self.folder / "int8"
         folder.mkdir(exist_ok=True)
-        return steps.make(self.pieces["tflite"], recipe, folder)[0]
+        return making.make(self.pieces["tflite"], recipe, folder)[0]
 
 
 @contextmanager
@@ -81,7 +81,7 @@ def _lab(request: load.LoadRequest, pictures: str, workshop: Workshop, folder: P
     pieces = {}
     for name, target in TARGETS.items():
         graph = target.lower(source, workshop, folder)
-        pieces[name] = steps.observe(graph, calibration, CLIPPED, Silent())
+        pieces[name] = making.observe(graph, calibration, CLIPPED, Silent())
     assert calibration is not None
     x = np.concatenate([batch.x[0] for batch in calibration.batches(16)])
     return Lab(workshop, folder, source, pieces, x)

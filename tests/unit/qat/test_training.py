@@ -12,7 +12,7 @@ from edgeconv import load
 from edgeconv.order import ExportRequest
 from edgeconv.progress import Silent
 from edgeconv.qat.plan import read_plan
-from edgeconv.steps import Piece, make
+from edgeconv.making import Piece, make
 from edgeconv.targets import TARGETS
 from edgeconv.trainer import with_trainer
 from edgeconv.types import Array, Qat

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgeconv import data, load, steps
+from edgeconv import data, load, making
 from edgeconv.progress import Silent
 from edgeconv.targets import TARGETS
 from edgeconv.types import Array, Artifact, ArtifactVerdict, FloatGraph, Recipe, SourceModel
@@ -85,9 +85,9 @@ def exported(workshop: Workshop, folder: Path, x: Array) -> tuple[SourceModel, l
     made = []
     for target in TARGETS.values():
         graph: FloatGraph = target.lower(source, workshop, folder)
-        piece = steps.observe(graph, items, RECIPE, Silent())
-        assert steps.suited(piece, RECIPE).graph is not graph
-        made.append(steps.make(piece, RECIPE, folder)[0])
+        piece = making.observe(graph, items, RECIPE, Silent())
+        assert making.suited(piece, RECIPE).graph is not graph
+        made.append(making.make(piece, RECIPE, folder)[0])
     return source, made
 
 
