@@ -79,6 +79,7 @@ def _layers(
     recipe: Mapping[str, Any], precision: str, found: Mapping[str, Any]
 ) -> Iterator[dict[str, Any]]:
     asked = {layer.get("name"): layer for layer in found.get("layers", [])}
+    rungs = {name: rung for rung in found.get("rungs", []) for name in _kept(rung)}
     scopes = recipe.get("scopes")
     for scope in scopes if isinstance(scopes, list) else []:
         if not isinstance(scope, dict) or scope.get("precision") in (None, precision):
@@ -89,8 +90,15 @@ def _layers(
             "name": name,
             "precision": str(scope["precision"]),
             "format": scope.get("format"),
-            "why": _why(asked.get(name)),
+            "why": _why(asked.get(name), rungs.get(name)),
         }
+
+
+def _kept(rung: Mapping[str, Any]) -> list[str]:
+    """The layers that a rung kept in float as one."""
+    layers = rung.get("layers")
+    kept = layers if rung.get("kept") is True and isinstance(layers, list) else []
+    return [name for name in kept if isinstance(name, str)]
 
 
 def _unescaped(pattern: str) -> str:
@@ -100,7 +108,9 @@ def _unescaped(pattern: str) -> str:
     return pattern
 
 
-def _why(layer: Mapping[str, Any] | None) -> str:
+def _why(layer: Mapping[str, Any] | None, rung: Mapping[str, Any] | None) -> str:
+    if layer is None and rung is not None:
+        return f"{rung.get('what')} ({rung.get('name')})"
     if layer is None:
         return "the recipe asked for it before the search"
     parts = []

@@ -58,6 +58,8 @@ class Tried:
         kept: Whether it became part of the recipe.
         seconds: It took.
         failed: Why a format couldn't be made that way; "" where all could.
+        layers: That it keeps in float as one; those of ``Recovery.sensitivity`` are not
+            among them.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Tried:
     kept: bool
     seconds: float
     failed: str = ""
+    layers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -157,7 +157,7 @@ class _Search:
         kept = whole and self._is_better(trial, rung.worth)
         if not kept and rung.ranges_only:
             trial, kept = self._in_one_format(trial)
-        self._note(rung.name, rung.what, trial, kept, started)
+        self._note(rung.name, rung.what, trial, kept, started, rung.layers)
         if kept:
             self._best = trial
         self._bench.forget((*self._plain.scores, *self._best.scores))
@@ -297,9 +297,17 @@ class _Search:
         if self._end is not None and self._clock() >= self._end:
             raise OutOfTime
 
-    def _note(self, name: str, what: str, trial: Trial, kept: bool, started: float) -> None:
+    def _note(
+        self,
+        name: str,
+        what: str,
+        trial: Trial,
+        kept: bool,
+        started: float,
+        layers: tuple[str, ...] = (),
+    ) -> None:
         seconds = self._clock() - started
-        self._tried.append(Tried(name, what, trial, kept, seconds, self._failed))
+        self._tried.append(Tried(name, what, trial, kept, seconds, self._failed, layers))
         self._failed = ""
 
     def _so_far(self) -> str:

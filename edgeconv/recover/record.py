@@ -2,6 +2,7 @@
 
     {"schema_version": 1, "effort", "ended", "calibrated_on": N, "held_back": N,
      "rungs": [{"name", "what", "kept", "failed": why it could not be made, or "",
+                "layers": [those that it keeps in float as one],
                 "artifacts": [{"format", "holds", "bytes", "reason", "exceeds": [...],
                                "expected_drop": points or null,
                                "metrics": {"agreement": %, "mean_kl": nats, "sqnr_db": dB,
@@ -75,6 +76,7 @@ def _rung(tried: Tried) -> dict[str, Any]:
         "what": tried.what,
         "kept": tried.kept,
         "failed": tried.failed,
+        "layers": list(tried.layers),
         "artifacts": [_score(score) for score in tried.trial.scores],
     }
 

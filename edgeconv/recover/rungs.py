@@ -42,6 +42,7 @@ class Rung:
         slow: It takes minutes, not seconds.
         asked: It is there because the user asked for it: tried whatever holds already.
         worth: Smaller gains are not worth it: natural logarithm of the loss.
+        layers: That it keeps in float.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Rung:
     slow: bool = False
     asked: bool = False
     worth: float = WORTH
+    layers: tuple[str, ...] = ()
 
     def possible(self, known: Collection[str]) -> bool:
         """Whether all that it needs is among ``known``."""
@@ -133,4 +135,5 @@ def gates_in_float(layers: Sequence[str]) -> Rung:
         "squeeze-and-excite branches keep float numbers",
         lambda recipe: replace(recipe, scopes=(*recipe.scopes, *scopes)),
         worth=0.1,
+        layers=tuple(layers),
     )

@@ -54,6 +54,19 @@ def test_a_layer_in_float_is_named_with_its_reason(tmp_path: Path) -> None:
     assert found["recovery"] == ACCOUNT
 
 
+def test_a_gate_in_float_is_told_by_its_rung(tmp_path: Path) -> None:
+    kept = {"name": "gates in float", "what": "gates keep float", "kept": True, "layers": ["g"]}
+    lost = {**kept, "what": "no", "kept": False, "layers": ["h", 1]}
+    rungs = [{**rung, "failed": "", "artifacts": []} for rung in (kept, lost)]
+    scopes = [{"layers": name, "precision": "fp32", "format": None} for name in ("g", "h")]
+    found = explain(sealed(tmp_path, {**ACCOUNT, "rungs": rungs}, scopes))
+
+    assert [each["why"] for each in found["layers"]] == [
+        "gates keep float (gates in float)",
+        "the recipe asked for it before the search",
+    ]
+
+
 def test_a_bundle_without_a_search_has_no_account(tmp_path: Path) -> None:
     found = explain(bundles.make_bundle(tmp_path))
 

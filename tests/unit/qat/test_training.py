@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from edgeconv import load
+from edgeconv.making import Piece, make
 from edgeconv.order import ExportRequest
 from edgeconv.progress import Silent
 from edgeconv.qat.plan import read_plan
-from edgeconv.making import Piece, make
 from edgeconv.targets import TARGETS
 from edgeconv.trainer import with_trainer
 from edgeconv.types import Array, Qat

@@ -255,6 +255,7 @@ def test_gates_stay_in_float_before_other_layers_where_no_free_rung_holds() -> N
 
     assert bench.floats(found.recipe, "tflite") == ["layer_2", "layer_3"]
     assert names(found)[-1] == "gates in float" and found.sensitivity == ()
+    assert found.tried[-1].layers == ("layer_2", "layer_3")
 
 
 def test_gates_that_gain_little_stay_in_int8() -> None:
