@@ -22,7 +22,7 @@ DATA = Path(os.environ.get("EDGECONV_DATA", HERE.parent.parent / "shared" / "dat
 PICTURES = "imagenet-sample/manifest.csv"
 CIFAR = "cifar10/cifar10_sample.npz"
 #: Items of each part for models with random weights, whose answers mean nothing.
-ALIVE_ITEMS = 48
+ALIVE_ITEMS = 150
 
 
 @dataclass(frozen=True)
