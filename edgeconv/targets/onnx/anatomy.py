@@ -3,7 +3,8 @@
     x -> QuantizeLinear -> q -> DequantizeLinear -> d -> readers
 
 x and q are tensors, QuantizeLinear is a step, and d is another name of q, whose scale
-and zero point are those of DequantizeLinear: what readers go by.
+and zero point are those of DequantizeLinear: what readers go by. Where a product went
+into DequantizeLinear's scale (``relabel``), q is what it was before that product.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 from edgeconv.targets.anatomy import Session, Step, Tensor
 from edgeconv.targets.onnx import model as om
 from edgeconv.targets.onnx.part import links_of, open_part
+from edgeconv.targets.onnx.relabel import RELABELLED
 from edgeconv.types import Array
 
 __all__ = ["OnnxAnatomy"]
@@ -176,7 +178,10 @@ class OnnxAnatomy:
 
     def _tensor(self, name: str, value: Any, reader: om.Node | None) -> Tensor:
         shape, dtype = _described(value)
-        node = reader or self._writers.get(name)
+        writer = self._writers.get(name)
+        if reader is not None and writer is not None and RELABELLED in reader.input[1]:
+            reader = None
+        node = reader or writer
         slot = 1 if reader is not None else _SCALES.get(getattr(node, "op_type", ""), -1)
         scale = self._number(node, slot) if slot > 0 else None
         zero_point = self._number(node, slot + 1) if scale is not None else None

@@ -10,6 +10,7 @@ operator of three (MobileNetV3Small: 28 of 57 QLinearMul), a Rescaling layer all
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 import numpy as np
 
@@ -25,7 +26,10 @@ from edgeconv.targets.onnx.model import (
     uses,
 )
 
-__all__ = ["relabel_products"]
+__all__ = ["RELABELLED", "relabel_products"]
+
+#: In the names of the steps that readers go by where a product went into them.
+RELABELLED: Final = "_relabelled"
 
 
 def relabel_products(model: Model) -> None:
@@ -45,7 +49,7 @@ def relabel_products(model: Model) -> None:
             continue
         quantize, copies = ends
         scale = float(array_of(held[source.input[1]]))
-        name = fresh_name(f"{source.input[1]}_relabelled", taken)
+        name = fresh_name(f"{source.input[1]}{RELABELLED}", taken)
         set_constant(model, name, np.array(scale * number, np.float32))
         for copy in copies:
             copy.input[:2] = [source.input[0], name]

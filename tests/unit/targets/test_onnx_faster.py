@@ -5,6 +5,7 @@ import onnx
 import pytest
 
 from edgeconv.targets.onnx import integer
+from edgeconv.targets.onnx.anatomy import OnnxAnatomy
 from edgeconv.targets.onnx.averages import averages_by_convolutions
 from edgeconv.targets.onnx.integer import to_int8
 from edgeconv.targets.onnx.model import array_of, constants, infer_shapes
@@ -277,6 +278,15 @@ def test_a_product_with_a_number_is_a_change_of_scale():
     assert scale == pytest.approx(0.02 / 6)
     x = np.linspace(-2, 3, 40, dtype=np.float32).reshape(10, 4)
     np.testing.assert_allclose(answer(after, x=x), answer(before, x=x), atol=1e-6)
+
+
+def test_what_a_product_went_into_is_looked_at_as_it_was_before_it():
+    """By its float name it holds what was quantized, not what its reader makes of it."""
+    model = quantized(1 / 6)
+    relabel_products(model)
+    found = OnnxAnatomy(model.SerializeToString()).tensors["xq"]
+
+    assert (found.scale, found.zero_point) == (pytest.approx(0.02), 100)
 
 
 def test_a_product_with_nothing_stays():
