@@ -7,10 +7,12 @@ explanation, and a misspelt key is an error, never ignored.
 from __future__ import annotations
 
 import difflib
+import itertools
 import re
 import tomllib
 import typing
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,9 +55,9 @@ _COMMENTS = {
         "# too coarse to tell 1,000 classes apart; left out, the runtime applies it in float."
     ),
     "scopes": (
-        "Layers with other numbers than the rest, by Keras layer name; * and ? match as\n"
-        "# in file names, and the last entry that matches wins. An entry may also name a\n"
-        "# calibrator, and a format (tflite or onnx) that it is for."
+        "Layers with other numbers than the rest, by Keras layer name or a list of names; *\n"
+        "# and ? match as in file names, and the last entry that matches wins. An entry may\n"
+        "# also name a calibrator, and a format (tflite or onnx) that it is for."
     ),
     "qat": (
         "Quantization-aware training after the passes, on the calibration data: passes over\n"
@@ -74,7 +76,7 @@ def recipe_to_text(recipe: Recipe) -> str:
         "passes": list(recipe.passes),
         "onnx_activations": recipe.onnx_activations,
         "keep_softmax": recipe.keep_softmax,
-        "scopes": [_said(scope) for scope in recipe.scopes],
+        "scopes": _tables(recipe.scopes),
         "qat": None if recipe.qat is None else vars(recipe.qat),
     }
     parts = [_HEADER]
@@ -89,8 +91,14 @@ def recipe_to_text(recipe: Recipe) -> str:
     return "".join(parts)
 
 
-def _said(scope: Scope) -> dict[str, str]:
-    return {key: value for key, value in vars(scope).items() if value is not None}
+def _tables(scopes: Sequence[Scope]) -> list[dict[str, Any]]:
+    """One a scope; neighbours that differ in their layers alone have one together."""
+    tables = []
+    for said, group in itertools.groupby(scopes, lambda scope: replace(scope, layers="")):
+        layers = [scope.layers for scope in group]
+        rest = {key: value for key, value in vars(said).items() if value}
+        tables.append({"layers": layers if len(layers) > 1 else layers[0], **rest})
+    return tables
 
 
 def _dump(key: str, value: Any) -> str:
@@ -200,7 +208,8 @@ def _scopes(key: str, value: object, where: str) -> tuple[Scope, ...]:
     for scope in value:
         _refuse_unknown_keys(scope, ["layers", *_SCOPE_CHECKS], f"{where}: [[{key}]]")
         layers = scope.get("layers")
-        if not isinstance(layers, str) or not layers:
+        names = layers if isinstance(layers, list) else [layers]
+        if not names or not all(isinstance(name, str) and name for name in names):
             raise UsageError(f"{where}: a [[{key}]] entry names no layers.", example)
         said = {
             name: check(name, scope[name], where)
@@ -209,7 +218,7 @@ def _scopes(key: str, value: object, where: str) -> tuple[Scope, ...]:
         }
         if said.keys() <= {"format"}:
             raise UsageError(f"{where}: the [[{key}]] entry {layers!r} changes nothing.", example)
-        scopes.append(Scope(layers, **said))
+        scopes += [Scope(name, **said) for name in names]
     return tuple(scopes)
 
 

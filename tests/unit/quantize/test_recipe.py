@@ -42,6 +42,16 @@ def test_every_recipe_survives_its_own_text(recipe: Recipe) -> None:
     assert recipe_from_text(recipe_to_text(recipe)) == recipe
 
 
+def test_layers_with_the_same_numbers_stand_in_one_list() -> None:
+    scopes = (Scope("a", "fp32"), Scope("b", "fp32"), Scope("c", "fp32", format="onnx"))
+    text = recipe_to_text(Recipe(scopes=scopes))
+
+    assert text.count("\n[[scopes]]") == 2
+    assert (
+        recipe_from_text('[[scopes]]\nlayers = ["a", "b"]\nprecision = "fp32"').scopes == scopes[:2]
+    )
+
+
 def test_missing_keys_have_the_defaults() -> None:
     assert recipe_from_text("") == Recipe()
     assert recipe_from_text('precision = "fp16"') == Recipe(precision="fp16")
@@ -74,6 +84,8 @@ def test_a_misspelt_key_is_refused_with_the_right_one_named() -> None:
         "[qat]\nepoch = 3",
         'scopes = "block"',
         '[[scopes]]\nprecision = "fp32"',
+        '[[scopes]]\nlayers = []\nprecision = "fp32"',
+        '[[scopes]]\nlayers = ["a", 1]\nprecision = "fp32"',
         '[[scopes]]\nlayers = "a"\nprecision = "int4"',
         '[[scopes]]\nlayers = "a"\nprecision = "fp32"\nbits = 4',
         '[[scopes]]\nlayers = "a"',
