@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from edgeconv import data, device, load, package, report, verify
+from edgeconv import data, device, load, package, prepare, report, verify
 from edgeconv.data import Items
 from edgeconv.errors import EdgeconvError, Unsupported, UsageError
 from edgeconv.memory import give_memory_back
@@ -112,6 +112,7 @@ def check(request: ExportRequest, watch: Progress) -> Path:
                 f"{target.title} has no {request.recipe.precision}.",
                 f"It has {', '.join(target.precisions)}; --format picks the other format.",
             )
+    prepare.check(request.recipe)
     if request.device is not None:
         device.refuse_clashing_order(request.device, request.recipe, request.formats)
     _refuse_training(request)

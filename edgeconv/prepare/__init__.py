@@ -31,6 +31,7 @@ __all__ = [
     "Pass",
     "Samples",
     "apply",
+    "check",
     "follow",
     "rescale",
 ]
@@ -45,6 +46,19 @@ PASSES: Final[Mapping[str, Pass]] = {
     **ROUNDING,
     "correct_bias": correct_bias,
 }
+
+
+def check(recipe: Recipe) -> None:
+    """Refuse a recipe with passes that don't exist.
+
+    Raises:
+        UsageError: There is no such pass.
+    """
+    for name in recipe.passes:
+        if name not in PASSES:
+            raise UsageError(
+                f"There is no pass {name!r}.", f"Choose among: {', '.join(sorted(PASSES))}."
+            )
 
 
 def rescale(
@@ -66,7 +80,8 @@ def rescale(
     Raises:
         UsageError: There is no such pass.
     """
-    wanted = tuple(name for name in recipe.passes if name in RESCALING or name not in PASSES)
+    check(recipe)
+    wanted = tuple(name for name in recipe.passes if name in RESCALING)
     return _run(target, graph, ranges, replace(recipe, passes=wanted), folder)
 
 
@@ -94,6 +109,7 @@ def apply(
     Raises:
         UsageError: There is no such pass.
     """
+    check(recipe)
     wanted = tuple(name for name in recipe.passes if name not in RESCALING)
     own = replace(recipe, passes=wanted)
     return _run(target, graph, ranges, own, folder, samples, recipe)
@@ -110,10 +126,6 @@ def _run(
 ) -> FloatGraph:
     exact: dict[str, Array] = {}
     for number, name in enumerate(recipe.passes):
-        if name not in PASSES:
-            raise UsageError(
-                f"There is no pass {name!r}.", f"Choose among: {', '.join(sorted(PASSES))}."
-            )
         layers = target.layers(graph)
         precisions = {layer.name: recipe.precision_of(layer.name, graph.format) for layer in layers}
         outputs = [spec.name for spec in graph.outputs]

@@ -86,6 +86,17 @@ def test_a_recipe_that_trains_nothing_is_refused_in_one_line(
     assert len(error) <= 2, "one line for the cause, one for the remedy"
 
 
+def test_a_pass_that_does_not_exist_is_refused_before_the_model_is_looked_for(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "recipe.toml"
+    file.write_text(recipe_to_text(Recipe(passes=("sharpen",))))
+
+    assert main(["export", str(tmp_path / "absent.keras"), "--recipe", str(file)]) == 2
+    error = capfd.readouterr().err.splitlines()
+    assert "There is no pass 'sharpen'." in error[0] and "equalize" in error[1]
+
+
 @pytest.mark.parametrize(
     ("options", "recipe", "rung"),
     [
