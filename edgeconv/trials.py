@@ -11,8 +11,10 @@ from __future__ import annotations
 import math
 import shutil
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -114,6 +116,7 @@ def _workbench(
         glance=trials.glance,
         glances=_glances(pieces[0].graph),
         forget=trials.forget,
+        weights=partial(_weights, pieces[0].graph),
         gates=_gates(pieces) if lifts else (),
         qat=request.qat,
     )
@@ -139,6 +142,14 @@ def _liftable(graph: FloatGraph, source: SourceModel, recipe: Recipe) -> tuple[s
             if name in known and recipe.precision_of(name, graph.format) == recipe.precision
         )
     )
+
+
+def _weights(graph: FloatGraph) -> Counter[str]:
+    """How many weights each Keras layer has."""
+    found: Counter[str] = Counter()
+    for name, (kernel, _) in TARGETS[graph.format].weights(graph).items():
+        found[name.partition("#")[0]] += kernel.size
+    return found
 
 
 def _gates(pieces: Sequence[making.Piece]) -> tuple[str, ...]:

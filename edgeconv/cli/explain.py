@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 from edgeconv.cli.console import Console
@@ -51,7 +54,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         console.print(printable(line))
     if found["recovery"] is not None:
         console.print(search_table(found["recovery"], found["bench"], console.width))
-    for line in _layers(found["layers"]):
+    for line in _layers(found["layers"], console.width):
         console.print(printable(line))
     return 0
 
@@ -81,11 +84,18 @@ def _counted(rungs: Sequence[object]) -> str:
     return "1 trial" if len(rungs) == 1 else f"{len(rungs)} trials"
 
 
-def _layers(layers: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def _layers(layers: Sequence[Mapping[str, Any]], width: int) -> Iterator[str]:
     if not layers:
         yield "No layer stayed in higher precision."
         return
     yield "In higher precision stayed:"
-    for layer in layers:
-        yield f"  {layer['name']}  {layer['precision']} in {layer['format'] or 'every format'}"
-        yield f"      {layer['why']}"
+    for (precision, format, why), rows in groupby(layers, itemgetter("precision", "format", "why")):
+        names = ", ".join(str(row["name"]) for row in rows)
+        yield from wrap(
+            f"{names}  {precision} in {format or 'every format'}",
+            width,
+            initial_indent="  ",
+            subsequent_indent="  ",
+            break_on_hyphens=False,
+        )
+        yield f"      {why}"

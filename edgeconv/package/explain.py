@@ -113,9 +113,12 @@ def _why(layer: Mapping[str, Any] | None, rung: Mapping[str, Any] | None) -> str
         return f"{rung.get('what')} ({rung.get('name')})"
     if layer is None:
         return "the recipe asked for it before the search"
+    beside = together - 1 if isinstance(together := layer.get("together"), int) else 0
+    neighbours = "neighbour" if beside == 1 else "neighbours"
+    which = f"it and {beside} {neighbours} alone are" if beside > 0 else "it alone is"
     parts = []
     for key, words in (
-        ("alone_db", "where it alone is int8, the output has {:.1f} dB"),
+        ("alone_db", f"where {which} int8, the output has {{:.1f}} dB"),
         ("without_db", "where all but it are, {:.1f} dB"),
     ):
         value = layer.get(key)

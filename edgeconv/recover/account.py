@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -30,6 +30,7 @@ class Workbench:
         glance: The error of a recipe in the first format, on a few items.
         glances: How often it may be asked about layers alone; what takes long has fewer.
         forget: Told what is still needed; files of other trials may go.
+        weights: How many weights each layer has; counted where layers are to be lifted.
         gates: Layers of squeeze-and-excite branches, likewise.
         qat: How to train the weights, as the last rung that costs nothing on the device;
             None where that was not asked for.
@@ -42,6 +43,7 @@ class Workbench:
     glance: Glance
     glances: int
     forget: Callable[[Sequence[Score]], None]
+    weights: Callable[[], Mapping[str, int]] = dict
     gates: tuple[str, ...] = ()
     qat: Qat | None = None
 

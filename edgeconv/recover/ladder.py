@@ -22,7 +22,7 @@ from typing import Final
 from edgeconv.errors import RefusedInput, Unsupported
 from edgeconv.progress import Progress
 from edgeconv.recover.account import Effort, Ended, Recovery, Tried, Workbench
-from edgeconv.recover.lift import Lift
+from edgeconv.recover.lift import Lift, between, worth_most
 from edgeconv.recover.rungs import RUNGS, Rung, gates_in_float, training
 from edgeconv.recover.sensitivity import Sensitivity
 from edgeconv.recover.stop import OutOfTime, Stopped, stoppable, within
@@ -33,6 +33,10 @@ __all__ = ["climb"]
 
 #: How many rungs that held the gate in one format are tried in the other.
 _SETTLED: Final = 3
+#: Numbers of layers in float that are tried beside the one worth most, where none holds the gate.
+_NEARED: Final = 3
+#: Layers in float that are named in a line.
+_NAMED: Final = 6
 
 
 def climb(
@@ -254,35 +258,34 @@ class _Search:
         lift = Lift(replace(self._bench, layers=tuple(int8)), self._glance, self._best.recipe)
         self._watch.stage(f"find the most sensitive layers ({self._so_far()})")
         self._sensitivity = lift.rank()
-        found: dict[Format, tuple[int, Score]] = {}
-        for score in self._best.scores:
-            if not score.stands:
-                fewest = self._fewest(lift, score.format)
-                if fewest is None:
-                    return
-                found[score.format] = fewest
+        counts, scores = {}, []
+        for base in self._best.scores:
+            count, score = (0, base) if base.stands else self._fewest(lift, base)
+            counts[base.format] = count
+            scores.append(score)
+        most = max(counts.values())
+        if not most:
+            return
         started = self._clock()
-        recipe = lift.recipe({format: count for format, (count, _) in found.items()})
-        scores = [
-            found[score.format][1] if score.format in found else score
-            for score in self._best.scores
-        ]
-        trial = Trial(recipe, tuple(scores))
+        trial = Trial(lift.recipe(counts), tuple(scores))
         kept = self._is_better(trial)
-        names = [each.layer for each in self._sensitivity[: max(n for n, _ in found.values())]]
-        self._note("layers kept in float", ", ".join(names), trial, kept, started)
+        what = _named([each.layer for each in self._sensitivity[:most]])
+        self._note("layers kept in float", what, trial, kept, started)
         if kept:
             self._best = trial
 
-    def _fewest(self, lift: Lift, format: Format) -> tuple[int, Score] | None:
-        """The fewest layers in float that hold the gate in one format, and what they come to."""
-        seen: dict[int, Score] = {}
+    def _fewest(self, lift: Lift, base: Score) -> tuple[int, Score]:
+        """The fewest layers in float that hold the gate in one format, and what they come to.
+
+        Where none do, those that are worth it.
+        """
+        seen: dict[int, Score] = {0: base}
 
         def holds(count: int) -> bool:
             self._watch.stage(f"try {_layers(count)} in float ({self._so_far()})")
             started = self._clock()
-            recipe = lift.recipe({format: count})
-            score = self._attempt(recipe, format)
+            recipe = lift.recipe({base.format: count})
+            score = self._attempt(recipe, base.format)
             trial = Trial(recipe, () if score is None else (score,))
             what = "the most sensitive, so that the gate holds"
             self._note(f"{_layers(count)} in float", what, trial, False, started)
@@ -291,7 +294,12 @@ class _Search:
             return score is not None and score.stands
 
         count = lift.fewest(holds)
-        return None if count is None else (count, seen[count])
+        for _ in range(_NEARED if count is None else 0):
+            more = between(seen, worth_most(seen))
+            if more is not None:
+                holds(more)
+        count = worth_most(seen) if count is None else count
+        return count, seen[count]
 
     def _mind_the_time(self) -> None:
         if self._end is not None and self._clock() >= self._end:
@@ -318,6 +326,11 @@ class _Search:
         if isinstance(agreement, float):
             return f"agreement {agreement:.1f}%"
         return f"error {worst.loss:.2g}%"
+
+
+def _named(layers: Sequence[str]) -> str:
+    more = len(layers) - _NAMED
+    return ", ".join(layers[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _layers(count: int) -> str:

@@ -1,5 +1,8 @@
 """Lift: the most sensitive layers stay in float, as few as hold the gate.
 
+Where no number of them holds it, as many as are worth their bytes: the loss times the size of
+the file is smallest, so that half the error may cost no more than twice the memory.
+
 Which, is asked of the first format on a few items; how many, of each format on all that was
 held back, since the two formats round differently. A layer that one format alone needs
 gets a scope of that format.
@@ -7,22 +10,25 @@ gets a scope of that format.
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
 from edgeconv.recover.account import Workbench
 from edgeconv.recover.sensitivity import Sensitivity, most_sensitive
-from edgeconv.recover.trial import Glance
+from edgeconv.recover.trial import Glance, Score
 from edgeconv.types import Format, Recipe, Scope
 
-__all__ = ["Lift", "literally"]
+__all__ = ["Lift", "between", "literally", "worth_most"]
 
 #: Of the worst, how many are looked at the other way round too.
 _CONFIRMED: Final = 8
 #: A model with more of its layers in float is no int8 model any more.
 _LARGEST_SHARE: Final = 0.5
+#: Of loss times size, as a natural logarithm: float layers that gain less aren't worth it.
+_WORTH: Final = 0.1
 
 
 class Lift:
@@ -36,11 +42,12 @@ class Lift:
 
     def __init__(self, bench: Workbench, glance: Glance, base: Recipe) -> None:
         self._layers, self._formats = bench.layers, bench.formats
+        self._cost = _cost(bench.weights(), len(bench.layers))
         self._glances, self._glance, self._base = bench.glances, glance, base
         self._ranked: list[Sensitivity] = []
 
     def rank(self) -> list[Sensitivity]:
-        """The layers by what they cost, worst first."""
+        """The layers by what they lose for what they cost, worst first."""
         base = self._base
         ranges = tuple(replace(s, precision=None) for s in base.scopes if s.calibrator)
 
@@ -52,7 +59,9 @@ class Lift:
             scopes = tuple(Scope(literally(name), "fp32") for name in names)
             return self._glance(replace(base, scopes=(*base.scopes, *scopes)))
 
-        self._ranked = most_sensitive(self._layers, alone, without, self._glances, _CONFIRMED)
+        self._ranked = most_sensitive(
+            self._layers, alone, without, self._cost, self._glances, _CONFIRMED
+        )
         return self._ranked
 
     def fewest(self, holds: Callable[[int], bool]) -> int | None:
@@ -84,6 +93,40 @@ class Lift:
                 for format in ([None] if everywhere else wanted)
             ]
         return replace(self._base, scopes=(*self._base.scopes, *scopes))
+
+
+def _cost(weights: Mapping[str, int], layers: int) -> Callable[[str], float]:
+    """The share of the layers and the share of the weights that a layer has: time and memory."""
+    most = sum(weights.values()) or 1
+    return lambda layer: 1 / layers + weights.get(layer, 0) / most
+
+
+def worth_most(tried: Mapping[int, Score]) -> int:
+    """The number of layers in float that comes nearest to a gate that none holds, for its bytes.
+
+    Args:
+        tried: By the number of layers; that of 0, too.
+
+    Returns:
+        0 where none is worth it.
+    """
+    allowed = [n for n, score in tried.items() if not score.exceeds or tried[0].exceeds]
+
+    def cost(count: int) -> tuple[bool, float]:
+        score = tried[count]
+        size = math.log(score.artifact.size_bytes)
+        loss = math.log(max(score.loss, 1e-9))
+        return not score.stands, loss + size + (_WORTH if count else 0.0)
+
+    return min(allowed, key=cost)
+
+
+def between(tried: Collection[int], best: int) -> int | None:
+    """The middle of the wider gap beside the best number; None where all there were tried."""
+    below = max((n for n in tried if n < best), default=best)
+    above = min((n for n in tried if n > best), default=best)
+    low, high = max((below, best), (best, above), key=lambda gap: gap[1] - gap[0])
+    return (low + high) // 2 if high - low > 1 else None
 
 
 def literally(layer: str) -> str:

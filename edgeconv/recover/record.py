@@ -7,7 +7,8 @@
                                "expected_drop": points or null,
                                "metrics": {"agreement": %, "mean_kl": nats, "sqnr_db": dB,
                                            "top1_drop": {"estimate", "ci95": [lo, hi]}, ...}}]}],
-     "layers": [{"name", "formats": [...], "alone_db", "without_db"}]}
+     "layers": [{"name", "formats": [...], "alone_db", "without_db",
+                 "together": layers that alone_db was asked of together}]}
 
 Times stand in bench.json alone, so that the same search gives the same recovery.json:
 
@@ -45,6 +46,7 @@ def recovery_to_json(recovery: Recovery, *, calibrated: int, held: int) -> dict[
         held: Items that it judged on.
     """
     formats = [artifact.format for artifact in recovery.artifacts]
+    layers = [_layer(each, recovery, formats) for each in recovery.sensitivity]
     return {
         "schema_version": _SCHEMA_VERSION,
         "effort": recovery.effort,
@@ -52,7 +54,7 @@ def recovery_to_json(recovery: Recovery, *, calibrated: int, held: int) -> dict[
         "calibrated_on": calibrated,
         "held_back": held,
         "rungs": [_rung(tried) for tried in recovery.tried],
-        "layers": [_layer(each, recovery, formats) for each in recovery.sensitivity],
+        "layers": [row for row in layers if row["formats"] or row["together"] == 1],
     }
 
 
@@ -100,6 +102,7 @@ def _layer(each: Sensitivity, recovery: Recovery, formats: list[Any]) -> dict[st
         "formats": kept,
         "alone_db": _rounded(decibels(each.alone)),
         "without_db": _rounded(decibels(each.without)),
+        "together": each.block,
     }
 
 

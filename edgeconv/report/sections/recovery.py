@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 from edgeconv.report.facts import Facts, pointer
@@ -11,6 +12,8 @@ from edgeconv.report.text import MISSING, escape, megabytes, number, plain, sign
 __all__ = ["recovery_section"]
 
 _HEADINGS = ("Tried", "File", "Drop", "Agreement", "KL", "SQNR", "Size", "Time a run", "Kept")
+#: Equal for layers that were asked together.
+_ASKED = ("formats", "alone_db", "together")
 _ENDED = {
     "held": "The search ended where the gate held on them",
     "tried": "The search ended when nothing was left to try",
@@ -94,12 +97,22 @@ def _layers(found: Mapping[str, Any]) -> str:
     kept = [row for row in _rows(found.get("layers")) if row.get("formats")]
     if not kept:
         return ""
-    items = "\n".join(
-        f"<li>{escape(row.get('name'))} ({escape(', '.join(map(str, row['formats'])))}): the output"
-        f" has {number(row.get('alone_db'), ' dB')} where this layer alone is int8</li>"
-        for row in kept
-    )
+    groups = groupby(kept, lambda row: [row.get(key) for key in _ASKED])
+    items = "\n".join(_item(list(rows)) for _, rows in groups)
     return f'<p class="note">Layers that stayed in float:</p>\n<ul>\n{items}\n</ul>'
+
+
+def _item(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Layers that were asked together, and what the output lost by them."""
+    names = ", ".join(str(row.get("name")) for row in rows)
+    first = rows[0]
+    together = first.get("together", 1)
+    which = "this layer alone is" if together == 1 else f"{together} neighbours alone are"
+    formats = ", ".join(map(str, first["formats"]))
+    return (
+        f"<li>{escape(names)} ({escape(formats)}): the output"
+        f" has {number(first.get('alone_db'), ' dB')} where {escape(which)} int8</li>"
+    )
 
 
 def _rows(value: object) -> Sequence[Mapping[str, Any]]:

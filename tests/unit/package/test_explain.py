@@ -67,6 +67,15 @@ def test_a_gate_in_float_is_told_by_its_rung(tmp_path: Path) -> None:
     ]
 
 
+def test_layers_that_were_asked_together_are_told_so(tmp_path: Path) -> None:
+    row = {"name": "a", "formats": ["onnx"], "alone_db": 14.0, "without_db": None, "together": 17}
+    scopes = [{"layers": "a", "precision": "fp32", "format": None}]
+    found = explain(sealed(tmp_path, {**ACCOUNT, "layers": [row]}, scopes))
+
+    why = "where it and 16 neighbours alone are int8, the output has 14.0 dB"
+    assert found["layers"][0]["why"] == why
+
+
 def test_a_bundle_without_a_search_has_no_account(tmp_path: Path) -> None:
     found = explain(bundles.make_bundle(tmp_path))
 

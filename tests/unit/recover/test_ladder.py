@@ -212,6 +212,16 @@ def test_the_layer_that_loses_most_stays_in_float_and_no_other() -> None:
     assert found.recipe.scopes[0].format is None, "a layer that both need has one scope"
 
 
+def test_a_layer_of_few_weights_is_lifted_before_one_of_many() -> None:
+    bench = Bench(outliers=(60, 1, 60, 1, 1, 1), limit=4.0)
+    found = [
+        climb(bench.workbench(weights=lambda m=m: {m: 1000}), RECIPE, "balanced", Silent())
+        for m in ("layer_0", "layer_2")
+    ]
+
+    assert [each.sensitivity[0].layer for each in found] == ["layer_2", "layer_0"]
+
+
 def test_a_rung_that_held_the_gate_comes_before_layers_in_float() -> None:
     """By its loss ``mse`` is best, and loses one answer too many; ``entropy`` loses none."""
     bench = Bench(limit=1e-6, gains={"mse": 0.3, "entropy": 0.8})
@@ -311,10 +321,80 @@ def test_a_device_of_integers_alone_gets_no_layer_in_float() -> None:
 
 def test_more_than_half_of_the_layers_is_no_int8_model() -> None:
     bench = Bench(outliers=(60,) * 6, limit=1e-6)
+    climb(bench.workbench(), RECIPE, "balanced", Silent())
+
+    assert max(len(bench.floats(r, f)) for r, f in bench.attempts) == 3
+
+
+def test_layers_that_do_not_hold_the_gate_are_kept_where_they_are_worth_their_bytes() -> None:
+    bench = Bench(outliers=(60, 1, 60, 1, 1, 1), limit=1e-6)
     found = climb(bench.workbench(), RECIPE, "balanced", Silent())
 
+    assert found.ended == "tried"
+    for format in bench.formats:
+        assert set(bench.floats(found.recipe, format)) == {"layer_0", "layer_2"}
+
+
+def test_the_number_of_layers_that_is_worth_most_is_looked_for_between_the_doublings() -> None:
+    """Eleven of thirty layers lose all; 8 and 15 are tried first."""
+    bench = Bench(outliers=(60,) * 11 + (1,) * 19, limit=1e-6, formats=("tflite",))
+    original = bench.attempt
+
+    def dear(recipe: Recipe, format: Format) -> Score:
+        score = original(recipe, format)
+        floats = bench.floats(recipe, format)
+        cheap = sum(bench.outliers[bench.layers.index(name)] == 60 for name in floats)
+        loss = 10.0 * 0.5**cheap
+        size = int(1000 * 1.3 ** len(floats))
+        artifact = replace(score.artifact, size_bytes=size)
+        return replace(score, loss=loss, artifact=artifact)
+
+    found = climb(bench.workbench(attempt=dear), RECIPE, "balanced", Silent())
+    tried = [n for n, _ in _lifts(found)]
+
+    assert tried[:5] == [1, 2, 4, 8, 15] and tried[5] == 11
+    assert len(bench.floats(found.recipe, "tflite")) == 11
+
+
+def test_a_number_of_layers_that_holds_the_gate_after_all_is_taken() -> None:
+    bench = Bench(outliers=(60,) * 11 + (1,) * 19, limit=1e-6, formats=("tflite",))
+    original = bench.attempt
+
+    def lucky(recipe: Recipe, format: Format) -> Score:
+        score = original(recipe, format)
+        return replace(score, holds=len(bench.floats(recipe, format)) == 11)
+
+    found = climb(bench.workbench(attempt=lucky), RECIPE, "balanced", Silent())
+
+    assert found.ended == "held"
+    assert len(bench.floats(found.recipe, "tflite")) == 11
+
+
+def test_layers_that_do_not_hold_the_gate_stay_in_int8_where_their_bytes_are_dear() -> None:
+    bench = Bench(outliers=(2, 1, 2, 1, 1, 1), limit=1e-6)
+    original = bench.attempt
+
+    def large(recipe: Recipe, format: Format) -> Score:
+        score = original(recipe, format)
+        size = 1000 * 4 ** len(bench.floats(recipe, format))
+        return replace(score, artifact=replace(score.artifact, size_bytes=size))
+
+    found = climb(bench.workbench(attempt=large), RECIPE, "balanced", Silent())
+
     assert found.recipe == RECIPE
-    assert max(len(bench.floats(r, f)) for r, f in bench.attempts) == 3
+
+
+def test_layers_that_break_a_limit_are_not_kept_for_coming_nearer_to_the_gate() -> None:
+    bench = Bench(outliers=(60, 1, 60, 1, 1, 1), limit=1e-6)
+    original = bench.attempt
+
+    def small(recipe: Recipe, format: Format) -> Score:
+        score = original(recipe, format)
+        return replace(score, exceeds=("too large",) if score.artifact.size_bytes > 1100 else ())
+
+    found = climb(bench.workbench(attempt=small), RECIPE, "balanced", Silent())
+
+    assert len(bench.floats(found.recipe, "tflite")) == 1
 
 
 def test_a_limit_that_is_broken_is_no_gain() -> None:
