@@ -164,7 +164,8 @@ class _Search:
         self._note(rung.name, rung.what, trial, kept, started, rung.layers)
         if kept:
             self._best = trial
-        self._bench.forget((*self._plain.scores, *self._best.scores))
+        passed_over = (score for tried in self._passed_over() for score in tried.trial.scores)
+        self._bench.forget((*self._plain.scores, *self._best.scores, *passed_over))
 
     def _climbing(self, recipe: Recipe) -> Trial:
         """The recipe in one format after the other, as long as it is better."""
@@ -224,23 +225,28 @@ class _Search:
     def _settle(self) -> None:
         """Take a rung that held the gate and wasn't best by its loss: no layer need be in float."""
         assert self._plain is not None
-        held = [tried for tried in self._tried if self._may_hold(tried.trial)]
-        held.sort(key=lambda tried: max(score.loss for score in tried.trial.scores))
-        for tried in held[:_SETTLED]:
+        for tried in self._passed_over():
             self._watch.stage(f"try {tried.name} again ({self._so_far()})")
             started = self._clock()
+            recipe, known = tried.trial.recipe, {s.format: s for s in tried.trial.scores}
             scores: list[Score] = []
             for format in self._bench.formats:
-                score = self._attempt(tried.trial.recipe, format)
+                score = known.get(format) or self._attempt(recipe, format)
                 if score is None or not score.stands:
                     break
                 scores.append(score)
-            trial = Trial(tried.trial.recipe, tuple(scores))
+            trial = Trial(recipe, tuple(scores))
             kept = len(scores) == len(self._bench.formats) and not hurts(trial, self._plain)
             self._note(f"{tried.name} again", "it held the gate", trial, kept, started)
             if kept:
                 self._best = trial
                 return
+
+    def _passed_over(self) -> list[Tried]:
+        """The best of the rungs that held the gate, where what was kept doesn't."""
+        held = [] if self._holding else [t for t in self._tried if self._may_hold(t.trial)]
+        held.sort(key=lambda tried: max(score.loss for score in tried.trial.scores))
+        return held[:_SETTLED]
 
     def _may_hold(self, trial: Trial) -> bool:
         """Whether all of it that was tried holds the gate, without losing more than plain int8."""

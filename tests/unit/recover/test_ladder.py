@@ -236,6 +236,7 @@ def test_a_rung_that_held_the_gate_comes_before_layers_in_float() -> None:
     assert found.ended == "held"
     assert found.recipe == replace(RECIPE, calibrator="entropy")
     assert names(found)[-1] == "calibrator entropy again"
+    assert len(set(bench.attempts)) == len(bench.attempts), "its files were still there"
     assert bench.alive == {artifact.path for artifact in found.artifacts}
 
 
