@@ -80,7 +80,8 @@ def our_files(work: Work, folder: Path, effort: str) -> Iterator[Made]:
             *(sys.executable, "-m", "edgeconv", "export", str(work.model), "--int8", "--no-cache"),
             *("--preprocess", work.case.preprocess, "--calibration", work.calibration),
             *(("--parity", work.parity) if work.parity else ()),
-            *("--effort", effort, "--output", str(folder), "--force", "--json"),
+            *("--effort", effort, "--seed", str(work.seed)),
+            *("--output", str(folder), "--force", "--json"),
         ]
     )
     if run.code not in (0, 1):

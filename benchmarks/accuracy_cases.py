@@ -100,6 +100,7 @@ class Work:
         x: float32 [N, ...], preprocessed: what every file is judged on.
         y: int64 [N]; None where the answers mean nothing.
         logits: Of the float model, [N, classes].
+        seed: Of edgeconv's own choices.
     """
 
     case: Case
@@ -111,9 +112,10 @@ class Work:
     x: Array
     y: Array | None
     logits: Array
+    seed: int = 0
 
 
-def lay_out(case: Case, folder: Path) -> Work:
+def lay_out(case: Case, folder: Path, seed: int = 0) -> Work:
     """Make a case's model and arrays in ``folder``; the same again, where they are there."""
     if case.alive:
         model = stock = folder / f"{case.model}.keras"
@@ -123,7 +125,7 @@ def lay_out(case: Case, folder: Path) -> Work:
         model, stock = DATA / case.model, DATA / (case.stock_model or case.model)
         calibration = str(DATA / case.calibration)
         parity = str(DATA / case.parity) if case.parity else None
-    request = data.DataRequest(calibration, parity)
+    request = data.DataRequest(calibration, parity, seed=seed)
     with Workshop(folder) as workshop:
         if case.alive and not model.is_file():
             workshop.call("accuracy_cases:save_alive", name=case.model, out=str(model))
@@ -138,7 +140,7 @@ def lay_out(case: Case, folder: Path) -> Work:
     batches = list(judged.batches(50))
     y = None if case.alive else np.concatenate([b.y for b in batches if b.y is not None])
     x = np.concatenate([batch.x[0] for batch in batches])
-    return Work(case, model, stock, calibration, parity, calibration_x, x, y, logits)
+    return Work(case, model, stock, calibration, parity, calibration_x, x, y, logits, seed)
 
 
 def save_alive(state: dict[str, Any], progress: Any, *, name: str, out: str) -> None:

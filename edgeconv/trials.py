@@ -117,7 +117,7 @@ def _workbench(
         glances=_glances(pieces[0].graph),
         forget=trials.forget,
         weights=partial(_weights, pieces[0].graph),
-        gates=_gates(pieces) if lifts else (),
+        gates=partial(_gates, pieces) if lifts else tuple,
         qat=request.qat,
     )
 

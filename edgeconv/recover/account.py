@@ -31,7 +31,8 @@ class Workbench:
         glances: How often it may be asked about layers alone; what takes long has fewer.
         forget: Told what is still needed; files of other trials may go.
         weights: How many weights each layer has; counted where layers are to be lifted.
-        gates: Layers of squeeze-and-excite branches, likewise.
+        gates: Layers of squeeze-and-excite branches, likewise; looked for where none of the
+            rungs before was enough.
         qat: How to train the weights, as the last rung that costs nothing on the device;
             None where that was not asked for.
     """
@@ -44,7 +45,7 @@ class Workbench:
     glances: int
     forget: Callable[[Sequence[Score]], None]
     weights: Callable[[], Mapping[str, int]] = dict
-    gates: tuple[str, ...] = ()
+    gates: Callable[[], tuple[str, ...]] = tuple
     qat: Qat | None = None
 
 

@@ -117,8 +117,8 @@ class _Search:
                     self._step(rung)
             if not self._holding:
                 self._settle()
-            if not self._holding and self._bench.gates:
-                self._step(gates_in_float(self._bench.gates))
+            if not self._holding and (gates := self._bench.gates()):
+                self._step(gates_in_float(gates))
             if not self._holding and self._bench.layers:
                 self._lift()
         return "held" if self._holding else "tried"

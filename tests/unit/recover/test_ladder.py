@@ -257,7 +257,9 @@ def test_a_rung_that_held_in_one_format_alone_is_not_settled_for() -> None:
 
 def test_gates_stay_in_float_before_other_layers_where_no_free_rung_holds() -> None:
     bench = Bench(outliers=(1, 1, 60, 1, 1, 1), limit=4.0)
-    found = climb(bench.workbench(gates=("layer_2", "layer_3")), RECIPE, "balanced", Silent())
+    found = climb(
+        bench.workbench(gates=lambda: ("layer_2", "layer_3")), RECIPE, "balanced", Silent()
+    )
 
     assert bench.floats(found.recipe, "tflite") == ["layer_2", "layer_3"]
     assert names(found)[-1] == "gates in float" and found.sensitivity == ()
@@ -266,7 +268,7 @@ def test_gates_stay_in_float_before_other_layers_where_no_free_rung_holds() -> N
 
 def test_gates_that_gain_little_stay_in_int8() -> None:
     bench = Bench(outliers=(1, 1, 60, 1, 1, 1), limit=4.0)
-    found = climb(bench.workbench(gates=("layer_4",)), RECIPE, "balanced", Silent())
+    found = climb(bench.workbench(gates=lambda: ("layer_4",)), RECIPE, "balanced", Silent())
 
     assert bench.floats(found.recipe, "tflite") == ["layer_2"]
     assert [t.kept for t in found.tried if t.name == "gates in float"] == [False]
@@ -274,7 +276,7 @@ def test_gates_that_gain_little_stay_in_int8() -> None:
 
 def test_gates_that_hold_the_gate_in_int8_are_not_tried() -> None:
     bench = Bench(limit=50.0)
-    found = climb(bench.workbench(gates=("layer_2",)), RECIPE, "best", Silent())
+    found = climb(bench.workbench(gates=lambda: ("layer_2",)), RECIPE, "best", Silent())
 
     assert "gates in float" not in names(found)
 
