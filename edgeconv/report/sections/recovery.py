@@ -94,24 +94,26 @@ def _drop(drop: object, at: str) -> str:
 
 
 def _layers(found: Mapping[str, Any]) -> str:
-    kept = [row for row in _rows(found.get("layers")) if row.get("formats")]
+    rows = enumerate(_rows(found.get("layers")))
+    kept = [(row, pointer("recovery.json#/layers", i)) for i, row in rows if row.get("formats")]
     if not kept:
         return ""
-    groups = groupby(kept, lambda row: [row.get(key) for key in _ASKED])
-    items = "\n".join(_item(list(rows)) for _, rows in groups)
+    groups = groupby(kept, lambda each: [each[0].get(key) for key in _ASKED])
+    items = "\n".join(_item(list(group)) for _, group in groups)
     return f'<p class="note">Layers that stayed in float:</p>\n<ul>\n{items}\n</ul>'
 
 
-def _item(rows: Sequence[Mapping[str, Any]]) -> str:
+def _item(layers: Sequence[tuple[Mapping[str, Any], str]]) -> str:
     """Layers that were asked together, and what the output lost by them."""
-    names = ", ".join(str(row.get("name")) for row in rows)
-    first = rows[0]
-    together = first.get("together", 1)
-    which = "this layer alone is" if together == 1 else f"{together} neighbours alone are"
+    first, at = layers[0]
+    names = ", ".join(str(row.get("name")) for row, _ in layers)
     formats = ", ".join(map(str, first["formats"]))
+    alone = number(first.get("alone_db"), " dB", 1, pointer(at, "alone_db"))
+    together = first.get("together")
+    several = isinstance(together, int) and together > 1
+    which = f"{together} neighbours alone are" if several else "this layer alone is"
     return (
-        f"<li>{escape(names)} ({escape(formats)}): the output"
-        f" has {number(first.get('alone_db'), ' dB')} where {escape(which)} int8</li>"
+        f"<li>{escape(names)} ({escape(formats)}): the output has {alone} where {which} int8</li>"
     )
 
 

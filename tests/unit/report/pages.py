@@ -202,6 +202,41 @@ BENCH = {
         {"file": "model.tflite", "latency_ms_median": 7.512, "float_latency_ms_median": 16.1},
     ],
 }
+
+
+def rung(name, what="", kept=False):
+    scores = {"holds": False, "bytes": 7_740_000, "reason": "lost", "exceeds": []}
+    metrics = {"agreement": 75.0, "mean_kl": 0.0616, "sqnr_db": 16.2}
+    metrics["top1_drop"] = {"estimate": 2.0, "ci95": [-1.0, 5.5]}
+    artifacts = [{"format": f, "metrics": metrics, **scores} for f in ("tflite", "onnx")]
+    return {"name": name, "what": what, "kept": kept, "failed": "", "artifacts": artifacts}
+
+
+def lifted(name, together=1):
+    formats = ["tflite", "onnx"]
+    return {"name": name, "formats": formats, "alone_db": 15.25, "together": together}
+
+
+#: A search that ended with many layers in float.
+RECOVERY = {
+    "effort": "balanced",
+    "ended": "tried",
+    "calibrated_on": 118,
+    "held_back": 32,
+    "rungs": [
+        rung("plain int8", "nothing changed", kept=True),
+        rung("layers kept in float", ", ".join(["separable_conv_1_reduction"] * 9), kept=True),
+    ],
+    "layers": [
+        {**lifted("predictions"), "formats": []},
+        lifted("stem_conv1"),
+        *(lifted(f"separable_conv_1_normal_left1_{i}", 9) for i in range(9)),
+    ],
+}
+BENCH["search"] = [
+    {"name": rung["name"], "seconds": 4.2, "latency_ms": {"tflite": 3.25, "onnx": 4.5}}
+    for rung in RECOVERY["rungs"]
+]
 RECIPE = '# a comment\nprecision = "int8"\n'
 
 

@@ -11,6 +11,7 @@ from tests.unit.report.pages import (
     JPEG,
     MANIFEST,
     RECIPE,
+    RECOVERY,
     SUSPICION,
     assert_equals_its_source,
     full_verdict,
@@ -26,6 +27,12 @@ CHANGED = [
     {"file": "model.onnx", "item": "cat/1.jpg", "reference": "cat", "candidate": "fox"}
     | {"expected": "cat"},
 ]
+DOCUMENTS = {
+    "verdict.json": verdict_to_json(full_verdict()),
+    "manifest.json": MANIFEST,
+    "bench.json": BENCH,
+    "recovery.json": RECOVERY,
+}
 FIGURES = """[...document.querySelectorAll("data")].map(
     (e) => [e.dataset.from ?? "", e.getAttribute("value"), e.textContent])"""
 ORDER = """[...document.querySelectorAll("#t0 tbody tr")].map(
@@ -45,8 +52,9 @@ def browser(tmp_path_factory):
 @pytest.fixture
 def report(tmp_path, browser):
     path = tmp_path / "report.html"
-    text = render(full_verdict(), MANIFEST, BENCH, RECIPE, CHANGED, {"cat/1.jpg": JPEG})
-    path.write_text(text)
+    pictures = {"cat/1.jpg": JPEG}
+    told = (full_verdict(), MANIFEST, BENCH, RECIPE, CHANGED, pictures)
+    path.write_text(render(*told, recovery=RECOVERY))
     browser.console.clear()
     browser.requests.clear()
     return path
@@ -67,14 +75,9 @@ def middle(browser, selector):
 
 def test_every_figure_in_the_browser_equals_the_document_it_names(browser, report):
     browser.open(report)
-    documents = {
-        "verdict.json": verdict_to_json(full_verdict()),
-        "manifest.json": MANIFEST,
-        "bench.json": BENCH,
-    }
     figures = browser.run(FIGURES)
     assert len(figures) > 100
-    assert_equals_its_source(figures, documents)
+    assert_equals_its_source(figures, DOCUMENTS)
     assert browser.run('document.getElementById("recipe").textContent') == RECIPE.strip()
     assert SUSPICION in browser.run("document.body.innerText")
 
@@ -97,7 +100,7 @@ def test_both_schemes_have_their_colours(browser, report, dark, paper):
     assert browser.run("getComputedStyle(document.body).backgroundColor") == paper
 
 
-@pytest.mark.parametrize("width", [360, 390, 768])
+@pytest.mark.parametrize("width", [360, 390, 768, 1200])
 def test_nothing_is_wider_than_a_phone(browser, report, width):
     browser.open(report, width=width)
     assert browser.run("document.documentElement.scrollWidth") == width
@@ -114,14 +117,7 @@ def test_without_scripts_the_tables_are_whole_and_no_button_is_dead(browser, rep
     assert browser.run(ORDER) == [each["name"] for each in layers()]
     assert browser.run('document.querySelectorAll("button").length') == 0
     assert browser.run('document.querySelectorAll("svg.layer title").length') == 2 * len(layers())
-    assert_equals_its_source(
-        browser.run(FIGURES),
-        {
-            "verdict.json": verdict_to_json(full_verdict()),
-            "manifest.json": MANIFEST,
-            "bench.json": BENCH,
-        },
-    )
+    assert_equals_its_source(browser.run(FIGURES), DOCUMENTS)
 
 
 def test_a_click_on_a_column_sorts_the_table_and_a_second_turns_it_round(browser, report):

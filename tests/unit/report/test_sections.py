@@ -14,6 +14,7 @@ from tests.unit.report.pages import (
     JPEG,
     MANIFEST,
     RECIPE,
+    RECOVERY,
     SUSPICION,
     Page,
     artifact,
@@ -263,3 +264,23 @@ def test_statistics_of_all_items_stand_beside_the_margin_with_what_they_mean():
 )
 def test_a_time_below_a_tenth_of_a_millisecond_is_not_nothing(time: float, shown: str) -> None:
     assert f">{shown}<" in milliseconds(time)
+
+
+def test_layers_in_float_that_were_asked_together_stand_together():
+    text = render(verdict(), MANIFEST, BENCH, recovery=RECOVERY)
+    one, nine = re.findall("<li>(.*) int8</li>", text)
+
+    assert one.startswith("stem_conv1 (tflite, onnx): the output has ")
+    assert 'value="15.25"' in one and one.endswith("where this layer alone is")
+    assert nine.count("separable_conv_1_normal_left1_") == 9
+    assert nine.endswith("where 9 neighbours alone are")
+    assert "predictions" not in text
+
+
+def test_a_name_in_an_account_stays_text():
+    layers = [{"name": "<img src=x>", "formats": ["tflite"], "alone_db": None, "together": "<b>"}]
+    rungs = [{**RECOVERY["rungs"][0], "name": "<u>", "what": "<i>"}]
+    text = render(verdict(), MANIFEST, BENCH, recovery={"rungs": rungs, "layers": layers})
+
+    assert "&lt;img src=x&gt;" in text and "&lt;u&gt;" in text
+    assert not [each for each in ("<img src=x", "<u>", "<b>", "<i>") if each in text]
