@@ -89,7 +89,9 @@ def _layers(layers: Sequence[Mapping[str, Any]], width: int) -> Iterator[str]:
         yield "No layer stayed in higher precision."
         return
     yield "In higher precision stayed:"
-    for (precision, format, why), rows in groupby(layers, itemgetter("precision", "format", "why")):
+    for _, group in groupby(enumerate(layers), lambda each: _one_line(*each)):
+        rows = [row for _, row in group]
+        precision, format, why = itemgetter("precision", "format", "why")(rows[0])
         names = ", ".join(str(row["name"]) for row in rows)
         yield from wrap(
             f"{names}  {precision} in {format or 'every format'}",
@@ -99,3 +101,9 @@ def _layers(layers: Sequence[Mapping[str, Any]], width: int) -> Iterator[str]:
             break_on_hyphens=False,
         )
         yield f"      {why}"
+
+
+def _one_line(place: int, layer: Mapping[str, Any]) -> tuple[object, ...]:
+    """Equal for neighbours that are told together: those that were asked together."""
+    own = place if layer["together"] == 1 else None
+    return own, layer["precision"], layer["format"], layer["why"]

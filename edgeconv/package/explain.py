@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +15,8 @@ from edgeconv.runtime.manifest import MANIFEST_FILE, MAX_MANIFEST_BYTES, parse_m
 __all__ = ["explain"]
 
 _MOST_BYTES: Final = 16 << 20
+#: Of a whole number; sizes in bytes have fewer.
+_MOST_DIGITS: Final = 18
 RECOVERY_FILE: Final = "recovery.json"
 _HINT = "Export again, or use the version that wrote it."
 
@@ -28,7 +31,8 @@ def explain(path: Path) -> dict[str, Any]:
         ``name``, ``precision``, ``status``, ``recipe`` as in manifest.json, ``recovery``
         (the content of recovery.json, None where nothing was searched for), ``bench``
         (the times of its rungs) and ``layers``: those in another precision than the
-        bundle's, each with ``name``, ``precision``, ``format`` (None for every) and ``why``.
+        bundle's, each with ``name``, ``precision``, ``format`` (None for every), ``why`` and
+        ``together``: the layers that ``why`` tells of.
 
     Raises:
         UsageError: There is no such folder.
@@ -54,12 +58,30 @@ def explain(path: Path) -> dict[str, Any]:
 
 def _object(folder: SealedFolder, name: str) -> dict[str, Any]:
     try:
-        found = json.loads(folder.read(name, _MOST_BYTES))
+        found = json.loads(
+            folder.read(name, _MOST_BYTES),
+            parse_int=_whole,
+            parse_float=_real,
+            parse_constant=_real,
+        )
     except (ValueError, RecursionError) as error:
         raise RefusedInput(f"{name} is no valid JSON: {str(error)[:100]}", _HINT) from error
     if not isinstance(found, dict):
         raise RefusedInput(f"{name} holds no object.", _HINT)
     return found
+
+
+def _whole(text: str) -> int:
+    if len(text) > _MOST_DIGITS:
+        raise ValueError(f"a whole number of {len(text)} digits")
+    return int(text)
+
+
+def _real(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"the number {text[:20]} is not finite")
+    return value
 
 
 def _check(found: Mapping[str, Any]) -> None:
@@ -73,6 +95,8 @@ def _check(found: Mapping[str, Any]) -> None:
     for rows in lists:
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
             raise RefusedInput(f"{RECOVERY_FILE} lacks a list of objects where one stands.", _HINT)
+    if not all(isinstance(layer.get("name"), str) for layer in found["layers"]):
+        raise RefusedInput(f"{RECOVERY_FILE} has a layer without a name.", _HINT)
 
 
 def _layers(
@@ -86,12 +110,20 @@ def _layers(
             continue
         pattern = str(scope.get("layers"))
         name = _unescaped(pattern)
+        layer = asked.get(name)
         yield {
             "name": name,
             "precision": str(scope["precision"]),
             "format": scope.get("format"),
-            "why": _why(asked.get(name), rungs.get(name)),
+            "together": 1 if layer is None else _together(layer),
+            "why": _why(layer, rungs.get(name)),
         }
+
+
+def _together(layer: Mapping[str, Any]) -> int:
+    """How many layers were asked at once what they lose."""
+    count = layer.get("together")
+    return count if isinstance(count, int) else 1
 
 
 def _kept(rung: Mapping[str, Any]) -> list[str]:
@@ -113,9 +145,8 @@ def _why(layer: Mapping[str, Any] | None, rung: Mapping[str, Any] | None) -> str
         return f"{rung.get('what')} ({rung.get('name')})"
     if layer is None:
         return "the recipe asked for it before the search"
-    beside = together - 1 if isinstance(together := layer.get("together"), int) else 0
-    neighbours = "neighbour" if beside == 1 else "neighbours"
-    which = f"it and {beside} {neighbours} alone are" if beside > 0 else "it alone is"
+    count = _together(layer)
+    which = f"{count} layers in a row alone are" if count > 1 else "it alone is"
     parts = []
     for key, words in (
         ("alone_db", f"where {which} int8, the output has {{:.1f}} dB"),

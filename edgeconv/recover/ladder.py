@@ -15,14 +15,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
 from edgeconv.errors import RefusedInput, Unsupported
 from edgeconv.progress import Progress
 from edgeconv.recover.account import Effort, Ended, Recovery, Tried, Workbench
-from edgeconv.recover.lift import Lift, between, worth_most
+from edgeconv.recover.lift import Lift, between, chosen
 from edgeconv.recover.rungs import RUNGS, Rung, gates_in_float, training
 from edgeconv.recover.sensitivity import Sensitivity
 from edgeconv.recover.stop import OutOfTime, Stopped, stoppable, within
@@ -119,7 +119,7 @@ class _Search:
                 self._settle()
             if not self._holding and (gates := self._bench.gates()):
                 self._step(gates_in_float(gates))
-            if not self._holding and self._bench.layers:
+            if self._bench.layers:
                 self._lift()
         return "held" if self._holding else "tried"
 
@@ -195,9 +195,10 @@ class _Search:
     def _glance(self, recipe: Recipe) -> float:
         self._mind_the_time()
         try:
-            return self._bench.glance(recipe)
+            error = self._bench.glance(recipe)
         except (Unsupported, RefusedInput):
             return math.inf
+        return error if math.isfinite(error) else math.inf
 
     def _sorted(self, recipe: Recipe, scores: Sequence[Score]) -> Trial:
         place = self._bench.formats.index
@@ -256,56 +257,70 @@ class _Search:
     def _lift(self) -> None:
         """Keep the most sensitive layers in float, fewest first, each format its own number."""
         assert self._best is not None
+        recipe, bases = self._best.recipe, self._best.scores
+        if all(base.holds for base in bases):
+            return
         int8 = [
             name
             for name in self._bench.layers
-            if self._best.recipe.precision_of(name, self._bench.formats[0]) == "int8"
+            if recipe.precision_of(name, self._bench.formats[0]) == "int8"
         ]
-        lift = Lift(replace(self._bench, layers=tuple(int8)), self._glance, self._best.recipe)
+        lift = Lift(replace(self._bench, layers=tuple(int8)), self._glance, recipe)
         self._watch.stage(f"find the most sensitive layers ({self._so_far()})")
         self._sensitivity = lift.rank()
-        counts, scores = {}, []
-        for base in self._best.scores:
-            count, score = (0, base) if base.stands else self._fewest(lift, base)
-            counts[base.format] = count
-            scores.append(score)
+        found = {base.format: (0, base) for base in bases}
+        try:
+            for base in bases:
+                if not base.holds:
+                    self._fewest(lift, base, found)
+        finally:  # whatever was found is kept when the time ends, too
+            self._keep(lift, found)
+
+    def _keep(self, lift: Lift, found: Mapping[Format, tuple[int, Score]]) -> None:
+        counts = {format: count for format, (count, _) in found.items()}
         most = max(counts.values())
         if not most:
             return
         started = self._clock()
-        trial = Trial(lift.recipe(counts), tuple(scores))
+        trial = Trial(lift.recipe(counts), tuple(score for _, score in found.values()))
         kept = self._is_better(trial)
         what = _named([each.layer for each in self._sensitivity[:most]])
         self._note("layers kept in float", what, trial, kept, started)
         if kept:
             self._best = trial
 
-    def _fewest(self, lift: Lift, base: Score) -> tuple[int, Score]:
-        """The fewest layers in float that hold the gate in one format, and what they come to.
+    def _fewest(self, lift: Lift, base: Score, found: dict[Format, tuple[int, Score]]) -> None:
+        """Find the fewest layers in float that hold the gate in one format.
 
         Where none do, those that are worth it.
         """
-        seen: dict[int, Score] = {0: base}
+        assert self._plain is not None and self._best is not None
+        plain, best, format = self._plain, self._best, base.format
+        asked, tried = {0}, {0: base}
 
         def holds(count: int) -> bool:
             self._watch.stage(f"try {_layers(count)} in float ({self._so_far()})")
             started = self._clock()
-            recipe = lift.recipe({base.format: count})
-            score = self._attempt(recipe, base.format)
+            recipe = lift.recipe({format: count})
+            score = self._attempt(recipe, format)
             trial = Trial(recipe, () if score is None else (score,))
             what = "the most sensitive, so that the gate holds"
             self._note(f"{_layers(count)} in float", what, trial, False, started)
-            if score is not None:
-                seen[count] = score
-            return score is not None and score.stands
+            asked.add(count)
+            if score is None or hurts(trial, plain):
+                return False
+            tried[count] = score
+            number = chosen(tried)
+            found[format] = number, tried[number]
+            kept = (score for _, score in found.values())
+            self._bench.forget((*plain.scores, *best.scores, *kept))
+            return score.stands
 
-        count = lift.fewest(holds)
-        for _ in range(_NEARED if count is None else 0):
-            more = between(seen, worth_most(seen))
-            if more is not None:
-                holds(more)
-        count = worth_most(seen) if count is None else count
-        return count, seen[count]
+        if lift.fewest(holds) is None:
+            for _ in range(_NEARED):
+                more = between(asked, found[format][0])
+                if more is not None:
+                    holds(more)
 
     def _mind_the_time(self) -> None:
         if self._end is not None and self._clock() >= self._end:

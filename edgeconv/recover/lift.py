@@ -21,7 +21,7 @@ from edgeconv.recover.sensitivity import Sensitivity, most_sensitive
 from edgeconv.recover.trial import Glance, Score
 from edgeconv.types import Format, Recipe, Scope
 
-__all__ = ["Lift", "between", "literally", "worth_most"]
+__all__ = ["Lift", "between", "chosen", "literally"]
 
 #: Of the worst, how many are looked at the other way round too.
 _CONFIRMED: Final = 8
@@ -101,8 +101,8 @@ def _cost(weights: Mapping[str, int], layers: int) -> Callable[[str], float]:
     return lambda layer: 1 / layers + weights.get(layer, 0) / most
 
 
-def worth_most(tried: Mapping[int, Score]) -> int:
-    """The number of layers in float that comes nearest to a gate that none holds, for its bytes.
+def chosen(tried: Mapping[int, Score]) -> int:
+    """The fewest layers in float that hold the gate; else those that come nearest for their bytes.
 
     Args:
         tried: By the number of layers; that of 0, too.
@@ -110,19 +110,19 @@ def worth_most(tried: Mapping[int, Score]) -> int:
     Returns:
         0 where none is worth it.
     """
-    allowed = [n for n, score in tried.items() if not score.exceeds or tried[0].exceeds]
 
-    def cost(count: int) -> tuple[bool, float]:
+    def cost(count: int) -> float:
         score = tried[count]
         size = math.log(score.artifact.size_bytes)
-        loss = math.log(max(score.loss, 1e-9))
-        return not score.stands, loss + size + (_WORTH if count else 0.0)
+        return math.log(max(score.loss, 1e-9)) + size + (_WORTH if count else 0.0)
 
-    return min(allowed, key=cost)
+    holding = [count for count, score in tried.items() if score.stands]
+    allowed = [count for count, score in tried.items() if not count or not score.exceeds]
+    return min(holding) if holding else min(allowed, key=cost)
 
 
 def between(tried: Collection[int], best: int) -> int | None:
-    """The middle of the wider gap beside the best number; None where all there were tried."""
+    """The middle of the wider gap beside the best number; None where all there was tried."""
     below = max((n for n in tried if n < best), default=best)
     above = min((n for n in tried if n > best), default=best)
     low, high = max((below, best), (best, above), key=lambda gap: gap[1] - gap[0])

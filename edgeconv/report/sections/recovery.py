@@ -12,8 +12,6 @@ from edgeconv.report.text import MISSING, escape, megabytes, number, plain, sign
 __all__ = ["recovery_section"]
 
 _HEADINGS = ("Tried", "File", "Drop", "Agreement", "KL", "SQNR", "Size", "Time a run", "Kept")
-#: Equal for layers that were asked together.
-_ASKED = ("formats", "alone_db", "together")
 _ENDED = {
     "held": "The search ended where the gate held on them",
     "tried": "The search ended when nothing was left to try",
@@ -98,7 +96,7 @@ def _layers(found: Mapping[str, Any]) -> str:
     kept = [(row, pointer("recovery.json#/layers", i)) for i, row in rows if row.get("formats")]
     if not kept:
         return ""
-    groups = groupby(kept, lambda each: [each[0].get(key) for key in _ASKED])
+    groups = groupby(kept, lambda each: _one_line(*each))
     items = "\n".join(_item(list(group)) for _, group in groups)
     return f'<p class="note">Layers that stayed in float:</p>\n<ul>\n{items}\n</ul>'
 
@@ -109,12 +107,16 @@ def _item(layers: Sequence[tuple[Mapping[str, Any], str]]) -> str:
     names = ", ".join(str(row.get("name")) for row, _ in layers)
     formats = ", ".join(map(str, first["formats"]))
     alone = number(first.get("alone_db"), " dB", 1, pointer(at, "alone_db"))
-    together = first.get("together")
-    several = isinstance(together, int) and together > 1
-    which = f"{together} neighbours alone are" if several else "this layer alone is"
-    return (
-        f"<li>{escape(names)} ({escape(formats)}): the output has {alone} where {which} int8</li>"
-    )
+    together = first.get("together", 1)
+    which = "this layer alone is" if together == 1 else f"{together} layers in a row alone are"
+    told = f"the output has {alone} where {escape(which)} int8"
+    return f"<li>{escape(names)} ({escape(formats)}): {told}</li>"
+
+
+def _one_line(row: Mapping[str, Any], at: str) -> tuple[object, ...]:
+    """Equal for neighbours that were asked together."""
+    own = at if row.get("together", 1) == 1 else ""
+    return own, *(row.get(key) for key in ("formats", "alone_db", "together"))
 
 
 def _rows(value: object) -> Sequence[Mapping[str, Any]]:

@@ -72,8 +72,8 @@ def test_layers_that_were_asked_together_are_told_so(tmp_path: Path) -> None:
     scopes = [{"layers": "a", "precision": "fp32", "format": None}]
     found = explain(sealed(tmp_path, {**ACCOUNT, "layers": [row]}, scopes))
 
-    why = "where it and 16 neighbours alone are int8, the output has 14.0 dB"
-    assert found["layers"][0]["why"] == why
+    why = "where 17 layers in a row alone are int8, the output has 14.0 dB"
+    assert (found["layers"][0]["why"], found["layers"][0]["together"]) == (why, 17)
 
 
 def test_a_bundle_without_a_search_has_no_account(tmp_path: Path) -> None:
@@ -87,6 +87,11 @@ def test_a_bundle_without_a_search_has_no_account(tmp_path: Path) -> None:
     [
         "{",
         "[" * 100_000,
+        {**ACCOUNT, "layers": [{"name": []}]},
+        {**ACCOUNT, "layers": [{"name": "a", "alone_db": 10**400}]},
+        {**ACCOUNT, "layers": [{"name": "a", "together": 10**40}]},
+        json.dumps(ACCOUNT).replace("3.25", "NaN"),
+        json.dumps(ACCOUNT).replace("3.25", "1e999"),
         [],
         {},
         {**ACCOUNT, "schema_version": 2},

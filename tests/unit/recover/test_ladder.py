@@ -365,7 +365,9 @@ def test_a_number_of_layers_that_holds_the_gate_after_all_is_taken() -> None:
 
     def lucky(recipe: Recipe, format: Format) -> Score:
         score = original(recipe, format)
-        return replace(score, holds=len(bench.floats(recipe, format)) == 11)
+        floats = len(bench.floats(recipe, format))
+        loss = 5.0 if floats == 11 else 10.0 * 0.5**floats
+        return replace(score, holds=floats == 11, loss=loss)
 
     found = climb(bench.workbench(attempt=lucky), RECIPE, "balanced", Silent())
 
@@ -385,6 +387,52 @@ def test_layers_that_do_not_hold_the_gate_stay_in_int8_where_their_bytes_are_dea
     found = climb(bench.workbench(attempt=large), RECIPE, "balanced", Silent())
 
     assert found.recipe == RECIPE
+
+
+def test_a_limit_that_plain_int8_breaks_is_not_broken_further() -> None:
+    bench = Bench(outliers=(60, 1, 60, 1, 1, 1), limit=1e9)
+    original = bench.attempt
+
+    def large(recipe: Recipe, format: Format) -> Score:
+        return replace(original(recipe, format), exceeds=("too large",))
+
+    for limit in (1e9, 1e-6):
+        bench.limit = limit
+        found = climb(bench.workbench(attempt=large), RECIPE, "balanced", Silent())
+        assert found.recipe == RECIPE
+
+
+def test_one_format_that_only_loses_by_layers_in_float_is_no_harm_to_the_other() -> None:
+    bench = Bench(outliers=(1, 1, 60, 1, 1, 1), limit=4.0)
+    original = bench.attempt
+
+    def onnx_suffers(recipe: Recipe, format: Format) -> Score:
+        score = original(recipe, format)
+        if format == "tflite":
+            return score
+        return replace(score, holds=False, missed=2 + 5 * len(bench.floats(recipe, format)))
+
+    found = climb(bench.workbench(attempt=onnx_suffers), RECIPE, "balanced", Silent())
+
+    assert bench.floats(found.recipe, "tflite") == ["layer_2"]
+    assert bench.floats(found.recipe, "onnx") == []
+
+
+@pytest.mark.parametrize("impossible", [1, 8, 11, 15])
+def test_no_number_of_layers_is_tried_twice(impossible: int) -> None:
+    bench = Bench(outliers=(60,) * 11 + (1,) * 19, limit=1e-6, formats=("tflite",))
+    original = bench.attempt
+
+    def attempt(recipe: Recipe, format: Format) -> Score:
+        if len(bench.floats(recipe, format)) == impossible:
+            raise Unsupported("No.")
+        return original(recipe, format)
+
+    found = climb(bench.workbench(attempt=attempt), RECIPE, "balanced", Silent())
+    tried = [int(t.name.split()[0]) for t in found.tried if t.name[0].isdigit()]
+
+    assert impossible in tried or impossible == 11
+    assert len(set(tried)) == len(tried)
 
 
 def test_layers_that_break_a_limit_are_not_kept_for_coming_nearer_to_the_gate() -> None:
@@ -428,6 +476,49 @@ def test_the_end_of_the_budget_keeps_the_best_so_far(spent: int) -> None:
     plain, best = losses(bench, RECIPE), losses(bench, found.recipe)
     assert all(b <= p * 1.01 for b, p in zip(best, plain, strict=True))
     assert bench.alive == {artifact.path for artifact in found.artifacts}
+
+
+def lifted(found: Recovery, format: Format) -> list[int]:
+    """How many layers in float held the gate in a format."""
+    tried = [t for t in found.tried if t.name.endswith(" in float") and not t.kept]
+    scores = [(int(t.name.split()[0]), score) for t in tried for score in t.trial.scores]
+    return [count for count, score in scores if score.format == format and score.stands]
+
+
+@pytest.mark.parametrize("end", ["budget", "interrupted"])
+@pytest.mark.parametrize("spent", range(4, 14))
+def test_what_held_the_gate_when_the_time_ended_among_layers_in_float_is_kept(
+    spent: int, end: str
+) -> None:
+    bench = Bench(outliers=(60,) * 5 + (1,) * 7, limit=52.0)
+    if end == "budget":
+        found = climb(
+            bench.workbench(), RECIPE, "balanced", Silent(), float(spent),
+            clock=lambda: float(len(bench.attempts)),
+        )  # fmt: skip
+    else:
+        workbench = bench.workbench(attempt=interrupted_at(bench, spent))
+        found = climb(workbench, RECIPE, "balanced", Silent())
+
+    for format in bench.formats:
+        if held := lifted(found, format):
+            assert len(bench.floats(found.recipe, format)) == min(held)
+    assert bench.alive == {artifact.path for artifact in found.artifacts}
+    assert spent < 11 or lifted(found, "tflite")
+
+
+def test_files_of_layers_in_float_do_not_pile_up() -> None:
+    bench = Bench(outliers=(60,) * 31, limit=1e-6)
+    original, alive = bench.attempt, []
+
+    def attempt(recipe: Recipe, format: Format) -> Score:
+        score = original(recipe, format)
+        alive.append(len(bench.alive))
+        return score
+
+    climb(bench.workbench(attempt=attempt), RECIPE, "balanced", Silent())
+
+    assert len(bench.attempts) > 12 and max(alive) <= 5
 
 
 def test_a_trial_that_takes_too_long_is_cut_short() -> None:

@@ -230,6 +230,7 @@ RECOVERY = {
     "layers": [
         {**lifted("predictions"), "formats": []},
         lifted("stem_conv1"),
+        lifted("stem_conv2"),
         *(lifted(f"separable_conv_1_normal_left1_{i}", 9) for i in range(9)),
     ],
 }

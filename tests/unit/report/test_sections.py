@@ -268,12 +268,13 @@ def test_a_time_below_a_tenth_of_a_millisecond_is_not_nothing(time: float, shown
 
 def test_layers_in_float_that_were_asked_together_stand_together():
     text = render(verdict(), MANIFEST, BENCH, recovery=RECOVERY)
-    one, nine = re.findall("<li>(.*) int8</li>", text)
+    one, other, nine = re.findall("<li>(.*) int8</li>", text)
 
+    assert other.startswith("stem_conv2 (tflite, onnx)")
     assert one.startswith("stem_conv1 (tflite, onnx): the output has ")
     assert 'value="15.25"' in one and one.endswith("where this layer alone is")
     assert nine.count("separable_conv_1_normal_left1_") == 9
-    assert nine.endswith("where 9 neighbours alone are")
+    assert nine.endswith("where 9 layers in a row alone are")
     assert "predictions" not in text
 
 
