@@ -23,11 +23,11 @@ from edgeconv.errors import RefusedInput, Unsupported
 from edgeconv.progress import Progress
 from edgeconv.recover.account import Effort, Ended, Recovery, Tried, Workbench
 from edgeconv.recover.lift import Lift, between, chosen
-from edgeconv.recover.rungs import RUNGS, Rung, gates_in_float, training
+from edgeconv.recover.rungs import RUNGS, Rung, gates_in_float, in_one_format, training
 from edgeconv.recover.sensitivity import Sensitivity
 from edgeconv.recover.stop import OutOfTime, Stopped, stoppable, within
 from edgeconv.recover.trial import WORTH, Score, Trial, better, hurts
-from edgeconv.types import Format, Recipe, Scope
+from edgeconv.types import Format, Recipe
 
 __all__ = ["climb"]
 
@@ -208,8 +208,7 @@ class _Search:
         """The new ranges for the one format that gains by them: they are each file's own."""
         assert self._best is not None
         for score in trial.scores:
-            here = Scope("*", calibrator=trial.recipe.calibrator, format=score.format)
-            recipe = replace(self._best.recipe, scopes=(here, *self._best.recipe.scopes))
+            recipe = in_one_format(self._best.recipe, trial.recipe.calibrator, score.format)
             others = [each for each in self._best.scores if each.format != score.format]
             found = self._sorted(recipe, [score, *others])
             if others and self._is_better(found):

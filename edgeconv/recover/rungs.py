@@ -15,9 +15,17 @@ from typing import Final
 
 from edgeconv.recover.lift import literally
 from edgeconv.recover.trial import WORTH
-from edgeconv.types import Calibrator, Qat, Recipe, Scope
+from edgeconv.types import Calibrator, Format, Qat, Recipe, Scope
 
-__all__ = ["PASS_ORDER", "RUNGS", "Rung", "gates_in_float", "training"]
+__all__ = [
+    "PASS_ORDER",
+    "RUNGS",
+    "Rung",
+    "everywhere",
+    "gates_in_float",
+    "in_one_format",
+    "training",
+]
 
 #: Passes in the order in which they have to run: what moves scales between channels,
 #: then what rounds weights, then what takes back the mean of the rounding.
@@ -60,11 +68,27 @@ class Rung:
         return self.needs <= set(known)
 
 
+def in_one_format(recipe: Recipe, calibrator: Calibrator, format: Format) -> Recipe:
+    """The recipe with another calibrator for all layers of one format."""
+    scopes = everywhere(recipe, format).scopes
+    return replace(recipe, scopes=(Scope("*", calibrator=calibrator, format=format), *scopes))
+
+
+def everywhere(recipe: Recipe, format: Format | None = None) -> Recipe:
+    """The recipe without what ``in_one_format`` added, for one format or for all."""
+
+    def added(scope: Scope) -> bool:
+        whole = scope.layers == "*" and scope.calibrator is not None and scope.precision is None
+        return whole and scope.format is not None and format in (None, scope.format)
+
+    return replace(recipe, scopes=tuple(each for each in recipe.scopes if not added(each)))
+
+
 def _calibrator(name: Calibrator, what: str) -> Rung:
     return Rung(
         f"calibrator {name}",
         what,
-        lambda recipe: replace(recipe, calibrator=name),
+        lambda recipe: replace(everywhere(recipe), calibrator=name),
         frozenset({name}),
         ranges_only=True,
     )
@@ -74,7 +98,7 @@ def _percentile(percent: float) -> Rung:
     return Rung(
         f"percentile {percent:g}",
         f"ranges that keep {percent:g}% of the values",
-        lambda recipe: replace(recipe, calibrator="percentile", percentile=percent),
+        lambda recipe: replace(everywhere(recipe), calibrator="percentile", percentile=percent),
         frozenset({"percentile"}),
     )
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from edgeconv.errors import EdgeconvError, RefusedInput, Unsupported
 from edgeconv.progress import Silent
 from edgeconv.recover import Recovery, Score, climb
-from edgeconv.types import Format, Interval, Qat, Recipe
+from edgeconv.types import Format, Interval, Qat, Recipe, Scope
 from tests.unit.recover.bench import Bench
 
 RECIPE = Recipe(passes=("lift_channels", "correct_bias"))
@@ -199,6 +199,37 @@ def test_ranges_that_suit_one_format_are_kept_there_alone() -> None:
 
     assert found.recipe.calibrator_of("layer_3", "tflite") == "mse"
     assert found.recipe.calibrator_of("layer_3", "onnx") == RECIPE.calibrator
+
+
+def test_ranges_that_one_format_has_of_its_own_are_no_end_to_better_ones() -> None:
+    """``mse`` suits TFLite alone, and ``entropy``, tried after it, suits both more."""
+    bench = Bench(limit=1e-6, gains={"mse": 0.8, "entropy": 0.5})
+    original = bench.attempt
+
+    def onnx_suffers(recipe: Recipe, format: Format) -> Score:
+        score = original(recipe, format)
+        spoils = format == "onnx" and recipe.calibrator_of("layer_0", format) == "mse"
+        return replace(score, loss=score.loss * 9) if spoils else score
+
+    found = climb(bench.workbench(attempt=onnx_suffers, layers=()), RECIPE, "best", Silent())
+
+    assert [t.name for t in found.tried if t.kept][1:] == ["calibrator mse", "calibrator entropy"]
+    assert found.recipe == replace(RECIPE, calibrator="entropy")
+
+
+def test_better_ranges_for_one_format_take_the_place_of_those_it_had() -> None:
+    bench = Bench(limit=1e-6, gains={"mse": 0.8, "entropy": 0.5})
+    original = bench.attempt
+
+    def onnx_suffers(recipe: Recipe, format: Format) -> Score:
+        score = original(recipe, format)
+        spoils = recipe.calibrator_of("layer_0", format) != RECIPE.calibrator
+        return replace(score, loss=score.loss * 9) if format == "onnx" and spoils else score
+
+    found = climb(bench.workbench(attempt=onnx_suffers, layers=()), RECIPE, "best", Silent())
+
+    assert found.recipe.scopes == (Scope("*", calibrator="entropy", format="tflite"),)
+    assert found.recipe.calibrator == RECIPE.calibrator
 
 
 def test_the_layer_that_loses_most_stays_in_float_and_no_other() -> None:
