@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from edgeconv.errors import EdgeconvError, RefusedInput, Unsupported
 from edgeconv.progress import Silent
-from edgeconv.recover import Recovery, Score, climb
+from edgeconv.recover import Recovery, Score, climb, recovery_to_json
 from edgeconv.types import Format, Interval, Qat, Recipe, Scope
 from tests.unit.recover.bench import Bench
 
@@ -386,7 +386,7 @@ def test_the_number_of_layers_that_is_worth_most_is_looked_for_between_the_doubl
     found = climb(bench.workbench(attempt=dear), RECIPE, "balanced", Silent())
     tried = [n for n, _ in _lifts(found)]
 
-    assert tried[:5] == [1, 2, 4, 8, 15] and tried[5] == 11
+    assert tried[:5] == [1, 2, 4, 8, 15] and tried[5] == 11 and len(tried) == 8
     assert len(bench.floats(found.recipe, "tflite")) == 11
 
 
@@ -418,6 +418,31 @@ def test_layers_that_do_not_hold_the_gate_stay_in_int8_where_their_bytes_are_dea
     found = climb(bench.workbench(attempt=large), RECIPE, "balanced", Silent())
 
     assert found.recipe == RECIPE
+
+
+def test_layers_that_gain_less_than_a_tenth_stay_in_int8() -> None:
+    bench = Bench(limit=1e-6)
+    original = bench.attempt
+
+    def little(recipe: Recipe, format: Format) -> Score:
+        score = original(recipe, format)
+        artifact = replace(score.artifact, size_bytes=1000)
+        gained = 0.95 if bench.floats(recipe, format) else 1.0
+        return replace(score, loss=10.0 * gained, artifact=artifact)
+
+    assert climb(bench.workbench(attempt=little), RECIPE, "balanced", Silent()).recipe == RECIPE
+
+
+def test_the_account_has_layers_that_were_lifted_or_asked_on_their_own() -> None:
+    bench = Bench(outliers=(60, 60, 1, 1, 1, 1, 1, 1), limit=1e-6)
+    found = climb(bench.workbench(glances=6), RECIPE, "balanced", Silent())
+    told = recovery_to_json(found, calibrated=30, held=10)["layers"]
+    lifted = {name for format in bench.formats for name in bench.floats(found.recipe, format)}
+    single = {each.layer for each in found.sensitivity if each.block == 1}
+
+    assert {row["name"] for row in told} == lifted | single
+    assert {row["name"] for row in told if row["formats"]} == lifted
+    assert len(told) < len(found.sensitivity) == 8
 
 
 def test_a_limit_that_plain_int8_breaks_is_not_broken_further() -> None:
