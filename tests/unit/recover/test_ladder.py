@@ -241,6 +241,7 @@ def test_the_layer_that_loses_most_stays_in_float_and_no_other() -> None:
     assert bench.floats(found.recipe, "onnx") == ["layer_2"]
     assert found.sensitivity[0].layer == "layer_2"
     assert found.recipe.scopes[0].format is None, "a layer that both need has one scope"
+    assert len(recovery_to_json(found, calibrated=30, held=10)["layers"]) == len(bench.layers)
 
 
 def test_a_layer_of_few_weights_is_lifted_before_one_of_many() -> None:
