@@ -4,7 +4,7 @@ Both take the same Keras model and the same pictures to int8 TFLite and int8
 ONNX and score both files on the evaluation split; each run is a process of
 its own, in turn. Prints a table and exits with 1 where a bound is missed.
 
-    python benchmarks/export.py [--repeat 3] [--json FILE]
+    python benchmarks/export.py [--repeat 3] [--cache] [--json FILE]
 
 Data is looked for in EDGECONV_DATA (default: ../shared/data).
 """
@@ -53,9 +53,9 @@ def stock_command(output: Path) -> list[str]:
 COMMANDS = {"edgeconv export": edgeconv_command, "stock script": stock_command}
 
 
-def run_once(name: str) -> Run:
+def run_once(name: str, options: list[str]) -> Run:
     with tempfile.TemporaryDirectory() as folder:
-        run = measure(COMMANDS[name](Path(folder) / "out"))
+        run = measure(COMMANDS[name](Path(folder) / "out") + options)
     # 1 is a verdict: it ran to its end, and the table shows what was lost.
     if run.code not in (0, 1):
         sys.exit(f"{name} ended with code {run.code}:\n{run.stdout[-2000:]}\n{run.stderr[-2000:]}")
@@ -77,6 +77,7 @@ def scores(name: str, stdout: str) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeat", type=int, default=3, help="runs of each, in turn (3)")
+    parser.add_argument("--cache", action="store_true", help="use what an earlier export lowered")
     parser.add_argument("--json", type=Path, help="write every run to this file")
     args = parser.parse_args()
     if not MODEL.is_file():
@@ -85,7 +86,8 @@ def main() -> int:
     runs: dict[str, list[Run]] = {name: [] for name in COMMANDS}
     for turn in range(args.repeat):
         for name in COMMANDS:
-            runs[name].append(run_once(name))
+            own = name == "edgeconv export" and not args.cache
+            runs[name].append(run_once(name, ["--no-cache"] if own else []))
             last = runs[name][-1]
             print(
                 f"run {turn + 1}: {name}: {last.wall_s:.1f} s, {last.peak_mib:.0f} MiB",
