@@ -21,7 +21,6 @@ __all__ = [
     "PASS_ORDER",
     "RUNGS",
     "Rung",
-    "everywhere",
     "gates_in_float",
     "in_one_format",
     "training",

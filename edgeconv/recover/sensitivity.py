@@ -70,7 +70,8 @@ def most_sensitive(
     first = [replace(each, without=without([each.layer])) for each in ranked[:confirmed]]
 
     def gain(each: Sensitivity) -> float:
-        return max(every - (each.without or 0.0), 0.0) / cost(each.layer)
+        left = each.without or 0.0
+        return 0.0 if left >= every else (every - left) / cost(each.layer)
 
     first.sort(key=gain, reverse=True)
     return first + ranked[confirmed:]

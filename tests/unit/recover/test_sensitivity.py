@@ -41,6 +41,16 @@ def test_layers_are_ordered_by_what_they_lose_for_what_they_cost() -> None:
     assert [each.layer for each in found[1]] == ["layer_2", "layer_0", "layer_1"]
 
 
+def test_a_layer_without_which_nothing_is_gained_comes_after_one_that_gains() -> None:
+    """All int8 answers with NaN, unless ``c`` is in float."""
+    left = {"a": float("inf"), "b": float("inf"), "c": 1.0}
+    found = most_sensitive(
+        "abc", lambda names: 1.0, lambda names: left[names[0]] if names else left["a"], equal, 8, 3
+    )
+
+    assert [each.layer for each in found] == ["c", "a", "b"]
+
+
 def test_every_layer_is_asked_where_there_are_few() -> None:
     model = Powers([0.1, 5.0, 0.3])
     found = most_sensitive(model.layers, model.alone, model.without, equal, 64, 2)
